@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Payload to channel queue to reader; the window we grant. */
+#include <linux/fs.h>
+#include <linux/net.h>
+#include <linux/sched.h>
+#include <linux/pipe_fs_i.h>
+#include <linux/splice.h>
+
+#include "kssh.h"
+
+/* Small data are gathered in buffers of this size. */
+#define GATHER_SIZE	SKB_WITH_OVERHEAD(4096)
+
+/* Grants. */
+
+/*
+ * Something may be granted: say so now if we can, else let tx_work. Not under
+ * chan->lock.
+ */
+static void rx_grant(struct kssh_chan *chan)
+{
+	struct kssh_context *ctx = chan->ctx;
+	int err;
+
+	spin_lock(&chan->lock);
+	__set_bit(KSSH_C_ADJUST, &chan->flags);
+	spin_unlock(&chan->lock);
+
+	mutex_lock(&ctx->tx.lock);
+	err = kssh_chan_tx_pending(chan);
+	mutex_unlock(&ctx->tx.lock);
+	if (err)
+		set_bit(KSSH_F_TX_PENDING, &ctx->flags);
+}
+
+/* The reader took, or we dropped, @len bytes. */
+void kssh_chan_consumed(struct kssh_chan *chan, u32 len)
+{
+	u32 grant;
+
+	if (!len)
+		return;
+	spin_lock(&chan->lock);
+	grant = kssh_rx_window_consume(&chan->rx_win, len);
+	if (chan->flags & (BIT(KSSH_C_CLOSE_SENT) | BIT(KSSH_C_CLOSE_RCVD) |
+			   BIT(KSSH_C_EOF_RCVD) | BIT(KSSH_C_ADJUST)))
+		grant = 0;
+	spin_unlock(&chan->lock);
+	if (grant)
+		rx_grant(chan);
+}
+
+/* Sorting, under ctx->rx.lock. */
+
+/*
+ * Keep small pieces together: a peer that fills our window byte by byte must
+ * not cost a page for each. Only linear buffers grow, under the queue's lock.
+ */
+static bool rx_gather(struct sk_buff_head *queue, struct sk_buff *skb)
+{
+	struct kssh_skb_cb *cb = kssh_cb(skb);
+	u32 len = cb->end - cb->off;
+	struct sk_buff *tail;
+	bool done = false;
+
+	spin_lock(&queue->lock);
+	tail = skb_peek_tail(queue);
+	if (tail && !skb_is_nonlinear(tail) && skb_tailroom(tail) >= len &&
+	    kssh_cb(tail)->end == tail->len) {
+		skb_copy_bits(skb, cb->off, skb_put(tail, len), len);
+		WRITE_ONCE(kssh_cb(tail)->end, tail->len);
+		done = true;
+	}
+	spin_unlock(&queue->lock);
+	return done;
+}
+
+/* Returns the buffer to queue in place of a small @skb, or NULL. */
+static struct sk_buff *rx_gather_begin(struct sk_buff *skb)
+{
+	struct kssh_skb_cb *cb = kssh_cb(skb);
+	u32 len = cb->end - cb->off;
+	struct sk_buff *big;
+
+	big = alloc_skb(GATHER_SIZE, GFP_KERNEL);
+	if (!big)
+		return NULL;
+	skb_copy_bits(skb, cb->off, skb_put(big, len), len);
+	kssh_cb(big)->off = 0;
+	kssh_cb(big)->end = len;
+	return big;
+}
+
+static void rx_queue(struct kssh_chan_sock *csk, struct sk_buff *skb)
+{
+	struct sk_buff_head *queue = &csk->sk.sk_receive_queue;
+	struct sk_buff *big;
+
+	if (!skb_is_nonlinear(skb)) {
+		if (rx_gather(queue, skb)) {
+			consume_skb(skb);
+			goto wake;
+		}
+		/* the second small piece in a row is worth a buffer */
+		if (!skb_queue_empty(queue)) {
+			big = rx_gather_begin(skb);
+			if (big) {
+				consume_skb(skb);
+				skb = big;
+			}
+		}
+	}
+	spin_lock(&queue->lock);
+	__skb_queue_tail(queue, skb);
+	spin_unlock(&queue->lock);
+wake:
+	kssh_wake(&csk->sk, EPOLLIN | EPOLLRDNORM);
+}
+
+static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
+		    struct sk_buff *skb, const struct kssh_channel_msg *msg)
+{
+	struct kssh_chan_sock *csk = NULL;
+	u32 len = msg->data_len;
+	int err;
+
+	spin_lock(&chan->lock);
+	err = kssh_rx_window_charge(&chan->rx_win, len);
+	chan->rx_bytes += len;
+	if (!err && !(chan->flags & (BIT(KSSH_C_DISCARD) |
+				     BIT(KSSH_C_EOF_RCVD) |
+				     BIT(KSSH_C_CLOSE_RCVD)))) {
+		csk = chan->csk[KSSH_DATA_PLAIN];
+		if (csk)
+			sock_hold(&csk->sk);
+	}
+	spin_unlock(&chan->lock);
+
+	if (err) {
+		kfree_skb(skb);
+		kssh_rx_fault(ctx, err, KSSH_MIB_WINDOWOVERRUN);
+		return;
+	}
+	KSSH_ADD(ctx->sk, RXCHANNELBYTES, len);
+
+	/* stderr of the peer is userspace's: a message, granted at once */
+	if (msg->data_type) {
+		kssh_ctl_queue(ctx, skb, KSSH_RX_MESSAGE);
+		kssh_chan_consumed(chan, len);
+	} else if (!csk || !len) {
+		KSSH_ADD(ctx->sk, RXDISCARDED, len);
+		consume_skb(skb);
+		kssh_chan_consumed(chan, len);
+	} else {
+		kssh_cb(skb)->off += msg->data_off;
+		rx_queue(csk, skb);
+	}
+	if (csk)
+		sock_put(&csk->sk);
+}
+
+static void rx_adjust(struct kssh_context *ctx, struct kssh_chan *chan,
+		      u32 bytes)
+{
+	struct kssh_chan_sock *csk;
+	int err, i;
+
+	spin_lock(&chan->lock);
+	err = kssh_tx_window_add(&chan->tx_win, bytes);
+	spin_unlock(&chan->lock);
+	if (err) {
+		kssh_rx_fault(ctx, err, KSSH_MIB_WINDOWOVERFLOW);
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
+		csk = kssh_chan_sock_get(chan, i);
+		if (!csk)
+			continue;
+		kssh_wake(&csk->sk, EPOLLOUT | EPOLLWRNORM);
+		sock_put(&csk->sk);
+	}
+}
+
+static void rx_eof(struct kssh_chan *chan)
+{
+	struct kssh_chan_sock *csk;
+
+	spin_lock(&chan->lock);
+	__set_bit(KSSH_C_EOF_RCVD, &chan->flags);
+	spin_unlock(&chan->lock);
+
+	csk = kssh_chan_sock_get(chan, KSSH_DATA_PLAIN);
+	if (!csk)
+		return;
+	WRITE_ONCE(csk->sk.sk_shutdown, csk->sk.sk_shutdown | RCV_SHUTDOWN);
+	kssh_wake(&csk->sk, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
+	sock_put(&csk->sk);
+}
+
+/*
+ * DATA, EXTENDED_DATA, WINDOW_ADJUST, EOF and CLOSE of bound channels. Returns
+ * whether @skb is taken care of; else it goes to userspace.
+ */
+bool kssh_chan_rx(struct kssh_context *ctx, struct sk_buff *skb,
+		  const u8 *hdr, u32 hdr_len)
+{
+	struct kssh_skb_cb *cb = kssh_cb(skb);
+	struct kssh_channel_msg msg;
+	struct kssh_chan *chan;
+	bool taken = true;
+
+	if (kssh_parse_channel_msg(hdr, hdr_len, cb->end - cb->off, &msg)) {
+		kfree_skb(skb);
+		kssh_rx_fault(ctx, -EPROTO, KSSH_MIB_PROTOCOL);
+		return true;
+	}
+	chan = kssh_chan_find(ctx, msg.recipient);
+	if (!chan)
+		return false;
+
+	switch (msg.type) {
+	case SSH_MSG_CHANNEL_DATA:
+	case SSH_MSG_CHANNEL_EXTENDED_DATA:
+		rx_data(ctx, chan, skb, &msg);
+		goto out;
+	case SSH_MSG_CHANNEL_WINDOW_ADJUST:
+		rx_adjust(ctx, chan, msg.adjust);
+		break;
+	case SSH_MSG_CHANNEL_EOF:
+		rx_eof(chan);
+		break;
+	case SSH_MSG_CHANNEL_CLOSE:
+		/* userspace answers it */
+		rx_eof(chan);
+		kssh_ctl_queue(ctx, skb, KSSH_RX_MESSAGE);
+		kssh_chan_closed(ctx, chan, KSSH_C_CLOSE_RCVD);
+		goto out;
+	}
+	consume_skb(skb);
+out:
+	kssh_chan_put(chan);
+	return taken;
+}
+
+/* Reading. */
+
+/* Bytes in the queue, not more than SIOCINQ can say. */
+u32 kssh_chan_inq(struct sock *sk)
+{
+	struct sk_buff_head *queue = &sk->sk_receive_queue;
+	struct sk_buff *skb;
+	u32 len = 0;
+
+	spin_lock(&queue->lock);
+	skb_queue_walk(queue, skb)
+		len += kssh_cb(skb)->end - kssh_cb(skb)->off;
+	spin_unlock(&queue->lock);
+	return min_t(u32, len, INT_MAX);
+}
+
+/* @len bytes of @skb, the head of the queue, are read. */
+static void rx_eat(struct sock *sk, struct sk_buff *skb, u32 len)
+{
+	struct sk_buff_head *queue = &sk->sk_receive_queue;
+	bool empty;
+
+	spin_lock(&queue->lock);
+	kssh_cb(skb)->off += len;
+	empty = kssh_cb(skb)->off == kssh_cb(skb)->end;
+	if (empty)
+		__skb_unlink(skb, queue);
+	spin_unlock(&queue->lock);
+	if (empty)
+		consume_skb(skb);
+}
+
+/* Data to come, or the reason why none will: 0, EOF, or an error. */
+static int rx_end(struct sock *sk)
+{
+	int err = sock_error(sk);
+
+	if (err)
+		return err;
+	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
+		return 0;
+	return -EAGAIN;
+}
+
+static bool rx_readable(struct sock *sk)
+{
+	return !skb_queue_empty_lockless(&sk->sk_receive_queue) ||
+	       READ_ONCE(sk->sk_err) ||
+	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN;
+}
+
+/* Sleep until there is something. Drops csk->rx_lock meanwhile. */
+static int rx_wait(struct kssh_chan_sock *csk, long *timeo)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	struct sock *sk = &csk->sk;
+
+	if (!*timeo)
+		return -EAGAIN;
+	if (signal_pending(current))
+		return sock_intr_errno(*timeo);
+
+	mutex_unlock(&csk->rx_lock);
+	add_wait_queue(sk_sleep(sk), &wait);
+	if (!rx_readable(sk))
+		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
+	remove_wait_queue(sk_sleep(sk), &wait);
+	mutex_lock(&csk->rx_lock);
+	return 0;
+}
+
+/*
+ * Wait for data: 1 there are some; 0 end of file; or an error. Opens packets
+ * itself if nobody else is at it.
+ */
+static int rx_wait_data(struct kssh_chan_sock *csk, long *timeo)
+{
+	struct kssh_context *ctx = csk->chan->ctx;
+	struct sk_buff_head *queue = &csk->sk.sk_receive_queue;
+	int err;
+
+	for (;;) {
+		if (!skb_queue_empty_lockless(queue))
+			return 1;
+		if (mutex_trylock(&ctx->rx.lock)) {
+			if (kssh_rx_pump(ctx))
+				kssh_rx_poke(ctx);
+			mutex_unlock(&ctx->rx.lock);
+		}
+		if (!skb_queue_empty_lockless(queue))
+			return 1;
+		err = rx_end(&csk->sk);
+		if (err != -EAGAIN)
+			/* what came before the end comes first */
+			return skb_queue_empty_lockless(queue) ? err : 1;
+		err = rx_wait(csk, timeo);
+		if (err)
+			return err;
+	}
+}
+
+static int rx_copy(struct sock *sk, struct msghdr *msg, u32 size, int flags)
+{
+	struct sk_buff *skb = skb_peek(&sk->sk_receive_queue);
+	struct kssh_skb_cb *cb = kssh_cb(skb);
+	u32 len = min_t(u32, size, READ_ONCE(cb->end) - cb->off);
+	int err;
+
+	if (!(flags & MSG_TRUNC)) {
+		err = skb_copy_datagram_msg(skb, cb->off, msg, len);
+		if (err)
+			return err;
+	}
+	rx_eat(sk, skb, len);
+	return len;
+}
+
+/* Reading without taking: the queue may only grow meanwhile. */
+static int rx_peek(struct sock *sk, struct msghdr *msg, u32 size)
+{
+	struct sk_buff_head *queue = &sk->sk_receive_queue;
+	struct sk_buff *skb = skb_peek(queue);
+	u32 copied = 0;
+
+	while (skb && copied < size) {
+		struct kssh_skb_cb *cb = kssh_cb(skb);
+		u32 len = min_t(u32, size - copied,
+				READ_ONCE(cb->end) - cb->off);
+
+		if (skb_copy_datagram_msg(skb, cb->off, msg, len))
+			return copied ? copied : -EFAULT;
+		copied += len;
+		spin_lock(&queue->lock);
+		skb = skb_peek_next(skb, queue);
+		spin_unlock(&queue->lock);
+	}
+	return copied;
+}
+
+static int rx_read(struct kssh_chan_sock *csk, struct msghdr *msg, size_t size,
+		   int flags)
+{
+	struct sock *sk = &csk->sk;
+	long timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	u32 target = sock_rcvlowat(sk, flags & MSG_WAITALL, size);
+	int err = 0, copied = 0, eaten = 0;
+
+	while (copied < size) {
+		if (skb_queue_empty_lockless(&sk->sk_receive_queue)) {
+			if (copied >= target)
+				break;
+			/* a window's worth of data may be less than asked */
+			kssh_chan_consumed(csk->chan, eaten);
+			eaten = 0;
+		}
+		err = rx_wait_data(csk, &timeo);
+		if (err <= 0)
+			break;
+		if (flags & MSG_PEEK) {
+			err = rx_peek(sk, msg, size);
+			if (err > 0)
+				copied = err;
+			break;
+		}
+		err = rx_copy(sk, msg, size - copied, flags);
+		if (err < 0)
+			break;
+		copied += err;
+		eaten += err;
+	}
+	kssh_chan_consumed(csk->chan, eaten);
+	return copied ? copied : err;
+}
+
+/**
+ * kssh_chan_recvmsg - recvmsg on a channel socket
+ * @sock: the socket
+ * @msg: where to
+ * @size: how much
+ * @flags: MSG_PEEK, MSG_WAITALL, MSG_TRUNC (drop), MSG_DONTWAIT
+ *
+ * Return: bytes, 0 at end of file, or an error
+ */
+int kssh_chan_recvmsg(struct socket *sock, struct msghdr *msg, size_t size,
+		      int flags)
+{
+	struct kssh_chan_sock *csk = kssh_csk(sock->sk);
+	int ret;
+
+	if (csk->data_type)
+		return -EOPNOTSUPP;
+	if (flags & (MSG_OOB | MSG_ERRQUEUE))
+		return -EOPNOTSUPP;
+
+	size = min_t(size_t, size, INT_MAX);
+	if (mutex_lock_interruptible(&csk->rx_lock))
+		return -ERESTARTSYS;
+	ret = rx_read(csk, msg, size, flags);
+	mutex_unlock(&csk->rx_lock);
+
+	if (msg->msg_get_inq)
+		msg->msg_inq = kssh_chan_inq(sock->sk);
+	return ret;
+}
+
+ssize_t kssh_chan_splice_read(struct socket *sock, loff_t *ppos,
+			      struct pipe_inode_info *pipe, size_t len,
+			      unsigned int flags)
+{
+	struct kssh_chan_sock *csk = kssh_csk(sock->sk);
+	struct sock *sk = sock->sk;
+	struct sk_buff *skb;
+	ssize_t ret = 0;
+	long timeo;
+	u32 part;
+
+	if (csk->data_type)
+		return -EOPNOTSUPP;
+	timeo = sock_rcvtimeo(sk, flags & SPLICE_F_NONBLOCK ||
+			      sock->file->f_flags & O_NONBLOCK);
+
+	if (mutex_lock_interruptible(&csk->rx_lock))
+		return -ERESTARTSYS;
+	if (len)
+		ret = rx_wait_data(csk, &timeo);
+	if (ret > 0) {
+		skb = skb_peek(&sk->sk_receive_queue);
+		part = min_t(size_t, len, READ_ONCE(kssh_cb(skb)->end) -
+			     kssh_cb(skb)->off);
+		ret = skb_splice_bits(skb, sk, kssh_cb(skb)->off, pipe, part,
+				      flags);
+		if (ret > 0) {
+			rx_eat(sk, skb, ret);
+			kssh_chan_consumed(csk->chan, ret);
+		}
+	}
+	mutex_unlock(&csk->rx_lock);
+	return ret;
+}
+
+/* Nobody will read: drop what is there, and grant its window again. */
+void kssh_chan_rx_discard(struct kssh_chan_sock *csk)
+{
+	struct kssh_chan *chan = csk->chan;
+	struct sk_buff_head *queue = &csk->sk.sk_receive_queue;
+	struct sk_buff *skb;
+	u32 len = 0;
+
+	spin_lock(&chan->lock);
+	__set_bit(KSSH_C_DISCARD, &chan->flags);
+	spin_unlock(&chan->lock);
+
+	/* whoever has looked at the flag before is done after this */
+	mutex_lock(&chan->ctx->rx.lock);
+	mutex_unlock(&chan->ctx->rx.lock);
+
+	mutex_lock(&csk->rx_lock);
+	spin_lock(&queue->lock);
+	while ((skb = __skb_dequeue(queue))) {
+		len += kssh_cb(skb)->end - kssh_cb(skb)->off;
+		kfree_skb(skb);
+	}
+	spin_unlock(&queue->lock);
+	mutex_unlock(&csk->rx_lock);
+	kssh_chan_consumed(chan, len);
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ciphers: a row each. */
+#include <linux/slab.h>
+
+#include "kssh.h"
+
+static const struct kssh_cipher_desc kssh_cipher_table[] = {
+	{
+		.cipher		= KSSH_CIPHER_AES_128_GCM,
+		.mac		= KSSH_MAC_IMPLICIT,
+		.key_len	= 16,
+		.iv_len		= 12,
+		.layout		= { .block = 16, .clear_len = true,
+				    .tag_len = 16 },
+		.ops		= &kssh_gcm_ops,
+	}, {
+		.cipher		= KSSH_CIPHER_AES_256_GCM,
+		.mac		= KSSH_MAC_IMPLICIT,
+		.key_len	= 32,
+		.iv_len		= 12,
+		.layout		= { .block = 16, .clear_len = true,
+				    .tag_len = 16 },
+		.ops		= &kssh_gcm_ops,
+	},
+};
+
+static const struct kssh_cipher_desc *find_desc(u16 cipher, u16 mac)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(kssh_cipher_table); i++)
+		if (kssh_cipher_table[i].cipher == cipher &&
+		    kssh_cipher_table[i].mac == mac)
+			return &kssh_cipher_table[i];
+	return NULL;
+}
+
+struct kssh_cipher *kssh_cipher_alloc(const struct kssh_crypto_info *info)
+{
+	const struct kssh_cipher_desc *desc;
+	struct kssh_cipher *cipher;
+	int err;
+
+	desc = find_desc(info->cipher, info->mac);
+	if (!desc)
+		return ERR_PTR(-ENOENT);
+	if (info->key_len != desc->key_len || info->iv_len != desc->iv_len ||
+	    info->mac_key_len != desc->mac_key_len)
+		return ERR_PTR(-EINVAL);
+
+	cipher = kzalloc(sizeof(*cipher), GFP_KERNEL);
+	if (!cipher)
+		return ERR_PTR(-ENOMEM);
+
+	cipher->desc = desc;
+	err = desc->ops->setup(cipher, info);
+	if (err) {
+		kfree(cipher);
+		return ERR_PTR(err);
+	}
+	return cipher;
+}
+
+void kssh_cipher_free(struct kssh_cipher *cipher)
+{
+	if (!cipher)
+		return;
+	cipher->desc->ops->destroy(cipher);
+	kfree(cipher);
+}
+
+const char *kssh_cipher_driver(const struct kssh_cipher *cipher)
+{
+	return cipher->desc->ops->driver(cipher);
+}
