@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+/* What is common to channels of both data paths. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "channel/channel_impl.h"
+#include "channel/conn.h"
+#include "lib/mem.h"
+
+void channel_init(struct channel *ch, const struct channel_ops *ops)
+{
+	memset(ch, 0, sizeof(*ch));
+	ch->ops = ops;
+	ch->status = CHANNEL_NO_STATUS;
+}
+
+void channel_set_consumer(struct channel *ch,
+			  const struct channel_consumer *consumer, void *arg)
+{
+	ch->consumer = consumer;
+	ch->arg = arg;
+}
+
+ssize_t channel_peek(struct channel *ch, const uint8_t **data)
+{
+	return ch->ops->peek(ch, data);
+}
+
+void channel_consume(struct channel *ch, size_t n)
+{
+	ch->ops->consume(ch, n);
+}
+
+void channel_discard(struct channel *ch)
+{
+	ch->ops->discard(ch);
+}
+
+/*
+ * Before anything is sent: 0; 1 the peer has closed, what is sent goes
+ * nowhere; -EAGAIN control messages come first; -EPIPE.
+ */
+static int check_tx(struct channel *ch)
+{
+	if (ch->eof_asked)
+		return -EPIPE;
+	if (ch->close_rcvd)
+		return 1;
+	if (ch->conn && ch->conn->backlog) {
+		ch->after_backlog = true;
+		return -EAGAIN;
+	}
+	return 0;
+}
+
+int channel_write(struct channel *ch, const void *p, size_t len,
+		  unsigned int flags)
+{
+	int err = check_tx(ch);
+
+	if (err)
+		return err < 0 ? err : 0;
+	return ch->ops->write(ch, p, len, flags);
+}
+
+ssize_t channel_send_file(struct channel *ch, int fd, off_t off, size_t len,
+			  size_t hdr_len, channel_fill fill, void *arg,
+			  unsigned int flags, int *file_errno)
+{
+	int err = check_tx(ch);
+
+	*file_errno = 0;
+	if (err)
+		return err < 0 ? err : (ssize_t)len;
+	return ch->ops->send_file(ch, fd, off, len, hdr_len, fill, arg, flags,
+				  file_errno);
+}
+
+ssize_t channel_from_pipe(struct channel *ch, int pipe_fd, bool ext,
+			  bool *pipe_blocked)
+{
+	int err = check_tx(ch);
+
+	*pipe_blocked = false;
+	if (err)
+		return err < 0 ? err : -EPIPE;
+	return ch->ops->from_pipe(ch, pipe_fd, ext, pipe_blocked);
+}
+
+ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked)
+{
+	*pipe_blocked = false;
+	return ch->ops->to_pipe(ch, pipe_fd, pipe_blocked);
+}
+
+void channel_flush(struct channel *ch)
+{
+	ch->ops->flush(ch);
+}
+
+void channel_send_eof(struct channel *ch)
+{
+	if (ch->eof_asked)
+		return;
+	ch->eof_asked = true;
+	if (!ch->close_rcvd)
+		ch->ops->send_eof(ch);
+}
+
+void channel_finish(struct channel *ch, int status)
+{
+	ch->consumer = NULL;
+	ch->finishing = true;
+	ch->status = status;
+	ch->ops->discard(ch);
+	channel_send_eof(ch);
+	if (ch->tx_finished || ch->close_rcvd)
+		conn_channel_finished(ch);
+}
+
+void channel_notify_readable(struct channel *ch)
+{
+	if (ch->consumer)
+		ch->consumer->readable(ch, ch->arg);
+}
+
+void channel_notify_writable(struct channel *ch)
+{
+	if (ch->consumer)
+		ch->consumer->writable(ch, ch->arg);
+}
+
+void channel_notify_tx_done(struct channel *ch)
+{
+	if (ch->tx_finished)
+		return;
+	ch->tx_finished = true;
+	if (ch->finishing)
+		conn_channel_finished(ch);
+	else if (ch->consumer && ch->consumer->tx_done)
+		ch->consumer->tx_done(ch, ch->arg);
+}
+
+static bool reap_idle(struct reap *reap)
+{
+	struct channel *ch = container_of(reap, struct channel, reap);
+
+	return ch->ops->idle(ch);
+}
+
+static void reap_free(struct reap *reap)
+{
+	struct channel *ch = container_of(reap, struct channel, reap);
+
+	while (ch->n_env)
+		free(ch->env[--ch->n_env]);
+	free(ch->env);
+	ch->ops->free(ch);
+}
+
+void channel_release(struct channel *ch)
+{
+	ch->ops->detach(ch);
+	ch->reap.idle = reap_idle;
+	ch->reap.free = reap_free;
+	if (ch->conn)
+		conn_add_reap(ch->conn, &ch->reap);
+}
+
+void channel_end(struct channel *ch)
+{
+	const struct channel_consumer *consumer = ch->consumer;
+
+	ch->consumer = NULL;
+	if (consumer)
+		consumer->closed(ch, ch->arg);
+	channel_release(ch);
+}

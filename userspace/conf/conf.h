@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration: sshd_config(5) syntax, the keywords we have. */
+#ifndef KSSH_CONF_CONF_H
+#define KSSH_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "lib/log.h"
+
+enum data_path {
+	DATA_PATH_AUTO,
+	DATA_PATH_KERNEL,
+	DATA_PATH_USER,
+};
+
+#define CONF_LISTEN_MAX		16
+#define CONF_HOST_KEYS_MAX	8
+#define CONF_AUTHKEYS_MAX	4
+#define CONF_SUBSYSTEMS_MAX	8
+#define CONF_KEYWORDS_MAX	96
+
+struct conf_listen {
+	char *host;		/* NULL: every address */
+	char *port;		/* NULL: the Port keyword's */
+};
+
+struct conf_subsystem {
+	char *name;
+	char *command;		/* "internal-sftp" is served in-process */
+};
+
+struct conf {
+	char *ports[CONF_LISTEN_MAX];
+	unsigned int n_ports;
+	struct conf_listen listen[CONF_LISTEN_MAX];
+	unsigned int n_listen;
+	int address_family;	/* AF_UNSPEC: both */
+	bool tcp_keep_alive;
+	char *host_keys[CONF_HOST_KEYS_MAX];
+	unsigned int n_host_keys;	/* 0: the default files */
+	char *authorized_keys[CONF_AUTHKEYS_MAX];
+	unsigned int n_authorized_keys;
+	char *ciphers;		/* resolved name-lists */
+	char *macs;
+	char *kex;
+	uint64_t rekey_bytes;	/* 0: default of the cipher */
+	uint32_t rekey_seconds;	/* 0: none */
+	struct conf_subsystem subsystems[CONF_SUBSYSTEMS_MAX];
+	unsigned int n_subsystems;
+	enum log_level log_level;
+	int syslog_facility;
+	enum data_path data_path;
+	uint32_t login_grace_time;	/* seconds, 0: none */
+	unsigned int max_startups;	/* unauthenticated connections at once */
+	unsigned int max_startups_begin;	/* refuse at random from here */
+	unsigned int max_startups_rate;	/* percent refused there */
+	unsigned int max_auth_tries;
+	int permit_root_login;	/* 0 or 1 */
+	bool strict_modes;
+	uint32_t client_alive_interval;	/* seconds, 0: off */
+	unsigned int client_alive_count_max;
+	char *pid_file;		/* NULL: none */
+	/* which keywords are given, by row of the table in conf.c */
+	uint8_t seen[CONF_KEYWORDS_MAX];
+};
+
+/*
+ * The order is conf_init(), conf_set() for each -o (the first value of a
+ * keyword wins), conf_load(), and conf_free() in any case.
+ */
+void conf_init(struct conf *conf);
+/* "Keyword=value" or "Keyword value". 0 or -errno after a log line. */
+int conf_set(struct conf *conf, const char *assignment);
+/*
+ * Read @path (NULL: no file) into @conf, then fill in the defaults. 0, or
+ * -errno after one log line per fault:
+ * "FILE line N: KEYWORD: what is wrong and what to do".
+ */
+int conf_load(struct conf *conf, const char *path);
+void conf_free(struct conf *conf);
+
+/* The DataPath value as it is written. */
+const char *conf_data_path_name(enum data_path path);
+
+#endif

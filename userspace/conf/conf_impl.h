@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside conf/: a line on its way into struct conf. */
+#ifndef KSSH_CONF_CONF_IMPL_H
+#define KSSH_CONF_CONF_IMPL_H
+
+#include <stddef.h>
+#include "conf/conf.h"
+
+#define CONF_ARGS_MAX	64
+
+/**
+ * struct conf_line - a line, or an assignment of the command line
+ * @conf: where values go
+ * @file: name of the file, NULL for the command line
+ * @number: line number
+ * @keyword: as it is written there
+ * @argv: its arguments, quotes removed
+ * @argc: how many
+ * @taken: an earlier line has set this keyword: check, but do not store
+ */
+struct conf_line {
+	struct conf *conf;
+	const char *file;
+	unsigned int number;
+	const char *keyword;
+	char *argv[CONF_ARGS_MAX];
+	int argc;
+	bool taken;
+};
+
+/**
+ * struct conf_keyword - a row of the keyword table
+ * @name: keyword, case does not matter
+ * @parse: takes the arguments
+ * @off: where in struct conf the value goes
+ * @arg: for @parse
+ * @multi: each line adds to those before
+ */
+struct conf_keyword {
+	const char *name;
+	int (*parse)(struct conf_line *line, const struct conf_keyword *kw);
+	size_t off;
+	const void *arg;
+	bool multi;
+};
+
+/* conf_line.c: words, quotes and comments */
+/* Cuts @text; -EINVAL with *why said. *keyword is NULL on an empty line. */
+int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX],
+	       int *argc, const char **why);
+/* One log line; always -EINVAL. */
+int conf_fault(const struct conf_line *line, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* -EINVAL, after conf_fault(), unless there are @min to @max arguments. */
+int conf_need(const struct conf_line *line, int min, int max);
+
+/* conf_value.c: one function a kind of value */
+struct conf_choice {
+	const char *word;
+	int value;
+};
+
+int conf_parse_flag(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_choice(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_only(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_count(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_time(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_file(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_names(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_rekey(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_startups(struct conf_line *line, const struct conf_keyword *kw);
+
+/* conf_list.c: keywords that may be given several times */
+int conf_parse_port(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_listen(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_host_key(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw);
+/* Allocated; relative names begin where the process is. NULL: no memory. */
+char *conf_absolute(const char *path);
+
+#endif

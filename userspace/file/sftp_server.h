@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/* The SFTP server's inside; from outside see sftp.h. */
+#ifndef KSSH_FILE_SFTP_SERVER_H
+#define KSSH_FILE_SFTP_SERVER_H
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+#include "channel/channel.h"
+#include "file/sftp_wire.h"
+#include "lib/buf.h"
+
+/* What limits@openssh.com tells; a READ for more gets this much. */
+#define SFTP_PACKET_MAX		(256 * 1024)
+#define SFTP_IO_MAX		(SFTP_PACKET_MAX - 1024)
+/* A WRITE of 256 KiB of data with its header still passes. */
+#define SFTP_MSG_MAX		(SFTP_PACKET_MAX + 1024)
+/* Replies but DATA from a file; READDIR fills one to this. */
+#define SFTP_REPLY_MAX		(34 * 1024)
+#define SFTP_NAMES_MAX		(32 * 1024)
+/* READ of what is not a regular file. */
+#define SFTP_SPECIAL_MAX	(32 * 1024)
+#define SFTP_DATA_HDR_LEN	13	/* length, type, id, data length */
+
+#define SFTP_HANDLE_LEN		8	/* slot and generation, both be32 */
+#define SFTP_HANDLE_STR_MAX	256	/* the draft's limit, 6.2 */
+#define SFTP_HANDLES_MAX	1024
+
+enum sftp_handle_kind {
+	SFTP_HANDLE_FREE,
+	SFTP_HANDLE_FILE,
+	SFTP_HANDLE_DIR,
+};
+
+/**
+ * struct sftp_handle - a slot of the handle table
+ * @kind: what is open
+ * @gen: counts the uses of the slot, so that a handle closed stays invalid
+ * @next_free: next slot of the free list
+ * @fd: file, or that of @dir
+ * @dir: for SFTP_HANDLE_DIR
+ * @open_flags: of open(2)
+ * @regular: may go through channel_send_file()
+ * @seekable: takes pread() and pwrite()
+ */
+struct sftp_handle {
+	enum sftp_handle_kind kind;
+	uint32_t gen;
+	uint32_t next_free;
+	int fd;
+	DIR *dir;
+	int open_flags;
+	bool regular;
+	bool seekable;
+};
+
+struct sftp_handles {
+	struct sftp_handle *slot;
+	uint32_t n;		/* slots allocated */
+	uint32_t max;
+	uint32_t free;		/* head of the free list, @n: empty */
+};
+
+/**
+ * struct sftp_attrs - file attributes, draft 5
+ * @flags: SSH_FILEXFER_ATTR_*: which fields hold
+ */
+struct sftp_attrs {
+	uint32_t flags;
+	uint64_t size;
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t perm;
+	uint32_t atime;
+	uint32_t mtime;
+};
+
+/* A READ, from its request until its DATA is taken by the channel. */
+struct sftp_read {
+	bool active;
+	uint32_t req_id;
+	struct sftp_handle *handle;
+	uint64_t off;
+	uint32_t len;
+};
+
+/**
+ * struct sftp_write - a WRITE whose data is streaming in
+ * @active: bytes of its frame are still to come
+ * @left: bytes of data to come
+ * @skip: bytes to drop behind them
+ * @err: first failure: what remains is dropped, then it is the answer
+ */
+struct sftp_write {
+	bool active;
+	uint32_t req_id;
+	struct sftp_handle *handle;
+	uint64_t off;
+	uint32_t left;
+	uint32_t skip;
+	int err;
+};
+
+#define SFTP_OWNERS		64
+#define SFTP_OWNER_MAX		64
+
+/* Names of users and groups; asking for them may be slow. */
+struct sftp_owner {
+	bool valid;
+	uint32_t id;
+	char name[SFTP_OWNER_MAX];
+};
+
+/**
+ * struct sftp - a server on its channel
+ * @ch: the channel
+ * @read_only: refuse what changes files
+ * @start_dir: where relative names begin, NULL: working directory
+ * @version: agreed on, 0 until SSH_FXP_INIT came
+ * @running: inside serve(), which a call from the channel must not enter twice
+ * @again: such a call was put off
+ * @closed: the channel is gone
+ * @held: a packet may be held back for more (CHANNEL_MORE)
+ * @input_left: the last look at the input left bytes there
+ * @input_none: it is known that there are none; the channel will tell of more
+ * @body_left: bytes of the frame being dispatched that are still to come
+ * @in: a frame, or the header of a WRITE, that came in pieces
+ * @reply: the answer not taken by the channel yet
+ */
+struct sftp {
+	struct channel *ch;
+	bool read_only;
+	char *start_dir;
+	uint32_t version;
+	bool running;
+	bool again;
+	bool closed;
+	bool held;
+	bool input_left;
+	bool input_none;
+	uint32_t body_left;
+	struct buf in;
+	struct buf reply;
+	struct sftp_read read;
+	struct sftp_write write;
+	struct sftp_handles handles;
+	struct sftp_owner users[SFTP_OWNERS];
+	struct sftp_owner groups[SFTP_OWNERS];
+	uint64_t bytes_sent;
+	uint64_t bytes_received;
+};
+
+/*
+ * A request's handler; @req stands behind the id. Returns 0: to be answered by
+ * SSH_FX_OK; SFTP_ANSWERED: the answer is in @reply or will be; -errno: to be
+ * answered by the status for it (-EPROTO: malformed, -ESTALE: no such handle).
+ */
+#define SFTP_ANSWERED	1
+typedef int (*sftp_fn)(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_proto.c */
+/* Begin and end an answer; between them fields are put into sftp->reply. */
+void sftp_reply_begin(struct sftp *sftp, uint8_t type, uint32_t req_id);
+int sftp_reply_end(struct sftp *sftp);
+/* Overwrite the u32 at @pos of the reply. */
+void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v);
+/* Flags of the next answer: may its packet wait for one behind it? */
+unsigned int sftp_tx_flags(struct sftp *sftp);
+
+/* sftp_status.c */
+uint32_t sftp_status_of(int err);
+int sftp_reply_status(struct sftp *sftp, uint32_t req_id, uint32_t status);
+/* The answer to a handler's result. */
+int sftp_reply_errno(struct sftp *sftp, uint32_t req_id, int err);
+
+/* sftp_handle.c */
+void sftp_handles_init(struct sftp_handles *handles);
+/* Closes what is open. */
+void sftp_handles_exit(struct sftp_handles *handles);
+/* A free slot, or NULL: there are too many. */
+struct sftp_handle *sftp_handle_alloc(struct sftp_handles *handles,
+				      enum sftp_handle_kind kind);
+/* Close and free; 0 or the -errno of closing. */
+int sftp_handle_free(struct sftp_handles *handles, struct sftp_handle *handle);
+void sftp_handle_fill(const struct sftp_handles *handles,
+		      const struct sftp_handle *handle,
+		      uint8_t str[SFTP_HANDLE_LEN]);
+struct sftp_handle *sftp_handle_find(const struct sftp_handles *handles,
+				     const uint8_t *str, size_t len);
+/* Parse a handle: 0, -EPROTO, -ESTALE. */
+int sftp_handle_get(struct sftp *sftp, struct buf *req,
+		    struct sftp_handle **handle);
+int sftp_reply_handle(struct sftp *sftp, uint32_t req_id,
+		      const struct sftp_handle *handle);
+
+/* sftp_open.c */
+int sftp_open(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_close(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_fsync(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_read.c */
+int sftp_read(struct sftp *sftp, uint32_t req_id, struct buf *req);
+/* Go on with sftp->read: 0 it is done; -EAGAIN; other -errno: dead. */
+int sftp_read_go(struct sftp *sftp);
+
+/* sftp_write.c */
+int sftp_write(struct sftp *sftp, uint32_t req_id, struct buf *req);
+/* Drop what is to come of a WRITE, then answer @err. */
+void sftp_write_refuse(struct sftp *sftp, uint32_t req_id, int err);
+/* Data of sftp->write: bytes taken of the @n > 0; -errno: dead. */
+ssize_t sftp_write_data(struct sftp *sftp, const uint8_t *p, size_t n);
+
+/* sftp_attr.c */
+int sftp_attrs_get(struct buf *req, struct sftp_attrs *attrs);
+void sftp_attrs_put(struct buf *buf, const struct sftp_attrs *attrs);
+void sftp_attrs_of(struct sftp_attrs *attrs, const struct stat *st);
+int sftp_stat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_lstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_fstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_setstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_lsetstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_fsetstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_name.c */
+#define SFTP_LONGNAME_MAX	512	/* owners, and a name of 255 bytes */
+const char *sftp_user_name(struct sftp *sftp, uint32_t uid);
+const char *sftp_group_name(struct sftp *sftp, uint32_t gid);
+void sftp_mode_str(char str[11], mode_t mode);
+/* A line as ls -l prints it; bytes of it. */
+size_t sftp_longname(struct sftp *sftp, char *line, const char *name,
+		     const struct stat *st, time_t now);
+
+/* sftp_dir.c */
+int sftp_opendir(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_readdir(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_mkdir(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_rmdir(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_path.c */
+/* Parse a name; relative ones get the start directory. Freed by the caller. */
+int sftp_path_get(struct sftp *sftp, struct buf *req, char **path);
+/* The last component need not exist. 0 or -errno; freed by the caller. */
+int sftp_path_resolve(const char *path, char **resolved);
+int sftp_realpath(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_readlink(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_symlink(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_hardlink(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_rename(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_posix_rename(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_remove(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_extended.c */
+int sftp_extended(struct sftp *sftp, uint32_t req_id, struct buf *req);
+/* Name and version of each extension, for SSH_FXP_VERSION. */
+void sftp_extensions_put(struct buf *buf);
+
+#endif
