@@ -1,0 +1,191 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+#
+# What does a byte cost the server? Instructions per byte (user and kernel) of
+# sftp get, sftp put and exec cat, for each server and data path, with the
+# stock OpenSSH client. To be run in the VM with -icount, where a nanosecond of
+# CPU time is one instruction:
+#
+#   tests/vm/run --icount --smp 1 --module -- bench/server_cost.sh
+#
+# A server's cost is the CPU time of its cgroup and that of kernel threads
+# (workqueues) meanwhile, less the same for an empty file (the login).
+#
+# Prints one JSON object a line. Environment: COST_MIB (64), COST_CIPHER
+# (aes128-gcm@openssh.com), COST_SERVERS ("openssh kssh-user kssh-kernel"),
+# COST_REPEAT (1), KSSH_BUILD (build/root).
+set -eu
+
+mib=${COST_MIB:-64}
+cipher=${COST_CIPHER:-aes128-gcm@openssh.com}
+servers=${COST_SERVERS:-openssh kssh-user kssh-kernel}
+repeat=${COST_REPEAT:-1}
+build=${KSSH_BUILD:-build/root}
+port=2299
+dir=$(mktemp -d /tmp/cost.XXXXXX)
+cg=/sys/fs/cgroup
+server_pid=
+
+die() {
+	echo "server_cost: $*" >&2
+	exit 1
+}
+
+stop_server() {
+	[ -z "$server_pid" ] || kill "$server_pid" 2>/dev/null || true
+	[ -z "$server_pid" ] || wait "$server_pid" 2>/dev/null || true
+	server_pid=
+}
+
+cleanup() {
+	stop_server
+	rm -rf "$dir"
+}
+trap cleanup EXIT
+
+prepare() {
+	[ -e $cg/cgroup.controllers ] || mount -t cgroup2 none $cg ||
+		die "no cgroup2"
+	echo +cpu >$cg/cgroup.subtree_control
+	mkdir -p $cg/server
+	chmod 755 "$dir"
+	ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
+	ssh-keygen -q -t ed25519 -N '' -f "$dir/user"
+	mkdir -p -m 700 ~/.ssh
+	cat "$dir/user.pub" >>~/.ssh/authorized_keys
+	chmod 600 ~/.ssh/authorized_keys
+	head -c "${mib}M" /dev/urandom >"$dir/file"
+	: >"$dir/empty"
+	mkdir -p /run/sshd
+	{
+		echo "Port $port"
+		echo "ListenAddress 127.0.0.1"
+		echo "HostKey $dir/host"
+		echo "Subsystem sftp internal-sftp"
+	} >"$dir/conf"
+}
+
+start_server() {
+	local path
+
+	case $1 in
+	openssh)
+		{
+			cat "$dir/conf"
+			echo "PermitRootLogin yes"
+			echo "UsePAM no"
+		} >"$dir/conf.openssh"
+		set -- /usr/sbin/sshd -D -e -f "$dir/conf.openssh"
+		;;
+	kssh-*)
+		path=${1#kssh-}
+		set -- "$build/ksshd" -D -e -f "$dir/conf" -o "DataPath=$path"
+		;;
+	*) die "unknown server $1" ;;
+	esac
+	bash -c 'echo $$ >'$cg'/server/cgroup.procs; exec "$@"' server "$@" \
+		2>"$dir/log" &
+	server_pid=$!
+	for _ in $(seq 200); do
+		if (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+			return
+		fi
+		sleep 0.1
+	done
+	cat "$dir/log" >&2
+	die "no server on port $port"
+}
+
+ssh_opts=(-F /dev/null -i "$dir/user" -o IdentitiesOnly=yes
+	-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
+	-o LogLevel=ERROR -o "Ciphers=$cipher")
+
+# Run time of all kernel threads, ns.
+kthreads() {
+	local sum=0 pid stat ns
+
+	for pid in /proc/[0-9]*; do
+		read -r stat 2>/dev/null <"$pid/stat" || continue
+		# kernel threads: children of kthreadd
+		stat=${stat##*) }
+		[ "$(cut -d' ' -f2 <<<"$stat")" = 2 ] || continue
+		read -r ns _ 2>/dev/null <"$pid/schedstat" || continue
+		sum=$((sum + ns))
+	done
+	echo $sum
+}
+
+server_ns() {
+	echo $(($(sed -n 's/^usage_usec //p' $cg/server/cpu.stat) * 1000))
+}
+
+# One transfer of file $2, which is $dir/file or $dir/empty.
+transfer() {
+	case $1 in
+	get)
+		echo "get $2 $dir/got" |
+			sftp -q "${ssh_opts[@]}" -P $port -b - root@127.0.0.1 \
+				>/dev/null
+		;;
+	put)
+		echo "put $2 $dir/got" |
+			sftp -q "${ssh_opts[@]}" -P $port -b - root@127.0.0.1 \
+				>/dev/null
+		;;
+	cat)
+		ssh "${ssh_opts[@]}" -p $port root@127.0.0.1 "cat $2" \
+			>"$dir/got"
+		;;
+	esac
+	cmp -s "$2" "$dir/got" || die "$1 of $2: the copy differs"
+	rm -f "$dir/got"
+}
+
+# ns of the server for a transfer
+cost() {
+	local s0 k0 s1 k1
+
+	k0=$(kthreads)
+	s0=$(server_ns)
+	transfer "$1" "$2"
+	# The last of it may still be ending.
+	sleep 0.3
+	s1=$(server_ns)
+	k1=$(kthreads)
+	echo $((s1 - s0)) $((k1 - k0))
+}
+
+measure() {
+	local what=$1 server=$2 s k s0 k0 bytes=$((mib * 1048576))
+
+	transfer "$what" "$dir/empty"
+	read -r s0 k0 <<<"$(cost "$what" "$dir/empty")"
+	read -r s k <<<"$(cost "$what" "$dir/file")"
+	awk -v what="$what" -v server="$server" -v cipher="$cipher" \
+		-v bytes=$bytes -v s="$s" -v k="$k" -v s0="$s0" -v k0="$k0" '
+	BEGIN {
+		printf "{\"server\": \"%s\", \"what\": \"%s\", ", server, what
+		printf "\"cipher\": \"%s\", \"bytes\": %d, ", cipher, bytes
+		printf "\"ins_per_byte\": %.3f, ", (s + k - s0 - k0) / bytes
+		printf "\"process\": %.3f, ", (s - s0) / bytes
+		printf "\"kthreads\": %.3f, ", (k - k0) / bytes
+		printf "\"login_ins\": %d}\n", s0 + k0
+	}'
+}
+
+prepare
+for server in $servers; do
+	start_server "$server"
+	for what in get put cat; do
+		for _ in $(seq "$repeat"); do
+			measure $what "$server"
+		done
+	done
+	case $server in
+	kssh-*)
+		grep -q "data path ${server#kssh-}" "$dir/log" ||
+			die "$server did not take its path: $(cat "$dir/log")"
+		;;
+	esac
+	stop_server
+done
