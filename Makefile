@@ -66,13 +66,13 @@ WARN := -Wall -Wextra -Wno-unused-parameter -Wmissing-prototypes \
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE \
 	-ftrivial-auto-var-init=zero \
 	$(if $(filter x86_64,$(shell uname -m)),-fcf-protection)
+comma := ,
 ifeq ($(SAN),)
 OPT := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 else
 OPT := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-fsanitize=address,undefined$(if $(filter fuzzer,$(SAN)),$(comma)fuzzer-no-link)
 endif
-comma := ,
 
 ALL_CPPFLAGS := -D_GNU_SOURCE= -DKSSH_VERSION='"$(VERSION)"' \
 	$(if $(SAN),-DKSSH_SAN) -Iuserspace -Ikmod -Ikmod/include/uapi \

@@ -6,7 +6,7 @@
 # stock OpenSSH client. To be run in the VM with -icount, where a nanosecond of
 # CPU time is one instruction:
 #
-#   tests/vm/run --icount --smp 1 --module -- bench/server_cost.sh
+#   tests/vm/run --icount --kssh -- bench/server_cost.sh
 #
 # A server's cost is the CPU time of its cgroup and that of kernel threads
 # (workqueues) meanwhile, less the same for an empty file (the login).

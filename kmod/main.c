@@ -300,13 +300,17 @@ static __poll_t kssh_poll(struct file *file, struct socket *sock,
 static int kssh_shutdown(struct socket *sock, int how)
 {
 	struct kssh_context *ctx = kssh_get_ctx(sock->sk);
+	int err;
 
 	if (how != SHUT_RD) {
 		mutex_lock(&ctx->tx.lock);
 		kssh_tx_force(ctx);
 		mutex_unlock(&ctx->tx.lock);
 	}
-	return ctx->sk_ops->shutdown(sock, how);
+	err = ctx->sk_ops->shutdown(sock, how);
+	/* the channels shall know */
+	kssh_rx_poke(ctx);
+	return err;
 }
 
 static ssize_t kssh_splice_read(struct socket *sock, loff_t *ppos,
@@ -411,8 +415,8 @@ static int kssh_init(struct sock *sk)
 	write_lock_bh(&sk->sk_callback_lock);
 	ctx->sk_proto = READ_ONCE(sk->sk_prot);
 	ctx->sk_ops = READ_ONCE(sk->sk_socket->ops);
-	/* the context before the tables that use it, for lockless readers */
 	rcu_assign_pointer(inet_csk(sk)->icsk_ulp_data, ctx);
+	/* the context before the tables that use it, for lockless readers */
 	smp_wmb();
 	WRITE_ONCE(sk->sk_socket->ops, &kssh_ops[ver]);
 	WRITE_ONCE(sk->sk_prot, &kssh_prots[ver]);

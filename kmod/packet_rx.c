@@ -242,6 +242,7 @@ static void rx_end(struct kssh_context *ctx)
 	} else if (rx->hdr_len) {
 		kssh_rx_fault(ctx, -EPROTO, KSSH_MIB_TRUNCATED);
 	} else if (!kssh_test(ctx, KSSH_F_RX_EOF)) {
+		/* the queue before the flag */
 		smp_mb__before_atomic();
 		set_bit(KSSH_F_RX_EOF, &ctx->flags);
 		kssh_chan_kill_all(ctx, ECONNRESET, false);

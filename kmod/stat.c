@@ -36,17 +36,27 @@ static const struct snmp_mib kssh_mib_list[] = {
 	SNMP_MIB_ITEM("KsshProtocol", KSSH_MIB_PROTOCOL),
 	SNMP_MIB_ITEM("KsshHardLimit", KSSH_MIB_HARDLIMIT),
 	SNMP_MIB_ITEM("KsshTxError", KSSH_MIB_TXERROR),
-	SNMP_MIB_SENTINEL
 };
+
+/* snmp_fold_field() is not for modules in every kernel */
+static unsigned long stat_sum(const struct kssh_net *kn, int mib)
+{
+	unsigned long sum = 0;
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		sum += READ_ONCE(per_cpu_ptr(kn->stats, cpu)->mibs[mib]);
+	return sum;
+}
 
 static int stat_show(struct seq_file *seq, void *v)
 {
 	struct kssh_net *kn = kssh_net(seq->private);
 	int i;
 
-	for (i = 0; kssh_mib_list[i].name; i++)
+	for (i = 0; i < ARRAY_SIZE(kssh_mib_list); i++)
 		seq_printf(seq, "%-32s\t%lu\n", kssh_mib_list[i].name,
-			   snmp_fold_field(kn->stats, kssh_mib_list[i].entry));
+			   stat_sum(kn, kssh_mib_list[i].entry));
 	return 0;
 }
 

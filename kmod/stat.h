@@ -49,7 +49,7 @@ struct kssh_mib {
  * @sysctl: its table
  */
 struct kssh_net {
-	DEFINE_SNMP_STAT(struct kssh_mib, stats);
+	struct kssh_mib __percpu *stats;
 	int unprivileged_attach;
 	struct ctl_table_header *sysctl;
 };

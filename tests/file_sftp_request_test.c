@@ -268,6 +268,28 @@ TEST_F(sftp, read_of_more_than_the_limit_gives_the_limit)
 	free(data);
 }
 
+TEST_F(sftp, read_of_a_file_that_has_grown_gives_all_that_is_asked_for)
+{
+	uint8_t *data = make_data(100000);
+	struct client_handle handle;
+	const uint8_t *p;
+	size_t len;
+
+	make_file("f", data, 10);
+	ASSERT_EQ(SSH_FX_OK, client_open_file(&self->cl, "f", SSH_FXF_READ,
+					      &handle));
+	ASSERT_EQ(SSH_FX_OK, client_read(&self->cl, &handle, 3, 100000, &p,
+					 &len));
+	ASSERT_EQ(7, len);
+	EXPECT_MEMEQ(data + 3, p, 7);
+	make_file("f", data, 100000);
+	ASSERT_EQ(SSH_FX_OK, client_read(&self->cl, &handle, 3, 90000, &p,
+					 &len));
+	ASSERT_EQ(90000, len);
+	EXPECT_MEMEQ(data + 3, p, 90000);
+	free(data);
+}
+
 TEST_F(sftp, read_needs_a_handle_open_for_it)
 {
 	struct client_handle handle;
@@ -366,6 +388,26 @@ TEST_F(sftp, write_that_fails_midway_is_answered_once_and_in_step)
 	EXPECT_EQ(SSH_FX_OK, client_write(cl, &handle, 0, data, 1000));
 	EXPECT_TRUE(file_is("f", data, 1000));
 	free(data);
+}
+
+TEST_F(sftp, write_that_failed_is_not_taken_up_again)
+{
+	struct rlimit rl = { .rlim_cur = 4, .rlim_max = 1 << 20 };
+	struct client *cl = &self->cl;
+	struct client_handle handle;
+
+	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", NEW, &handle));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &rl));
+	client_fill_write(cl, &handle, 0, "0123456789", 10);
+	client_queue(cl);
+	fake_arrive(&cl->fake, buf_len(&cl->req) - 4);
+	EXPECT_FALSE(client_take(cl));
+	rl.rlim_cur = rl.rlim_max;
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &rl));
+	fake_arrive_all(&cl->fake);
+	ASSERT_TRUE(client_take(cl));
+	EXPECT_EQ(SSH_FX_FAILURE, client_status_of(cl));
+	EXPECT_TRUE(file_is("f", "0123", 4));
 }
 
 TEST_F(sftp, write_to_a_full_disk_says_so)
@@ -740,6 +782,28 @@ TEST_F(sftp, setstat_that_fails_in_part_does_the_rest_and_says_so)
 	EXPECT_EQ(0700, mode_of("d"));
 }
 
+TEST_F(sftp, setstat_tells_the_first_failure)
+{
+	struct client *cl = &self->cl;
+	struct sftp_attrs attrs = {
+		.flags = SSH_FILEXFER_ATTR_UIDGID |
+			 SSH_FILEXFER_ATTR_ACMODTIME,
+		.mtime = 7,
+	};
+	struct stat st;
+
+	make_file("f", "", 0);
+	ASSERT_EQ(0, chmod(".", 0755));
+	if (geteuid() || chown("f", 65534, 65534) || seteuid(65534))
+		SKIP(return, "needs root");
+	buf_put_cstring(client_begin(cl, SSH_FXP_SETSTAT), "f");
+	sftp_attrs_put(&cl->req, &attrs);
+	EXPECT_EQ(SSH_FX_PERMISSION_DENIED, client_status(cl));
+	ASSERT_EQ(0, stat("f", &st));
+	EXPECT_EQ(7, st.st_mtime);
+	EXPECT_EQ(0, seteuid(0));
+}
+
 TEST_F(sftp, fsetstat_works_on_the_open_file)
 {
 	struct client *cl = &self->cl;
@@ -832,7 +896,7 @@ TEST_F(sftp, permissions_of_the_user_hold)
 	make_file("f", "", 0);
 	ASSERT_EQ(0, chmod("f", 0600));
 	ASSERT_EQ(0, chmod(".", 0755));
-	if (seteuid(65534))
+	if (geteuid() || seteuid(65534))
 		SKIP(return, "needs root");
 	EXPECT_EQ(SSH_FX_PERMISSION_DENIED,
 		  client_open_file(cl, "f", SSH_FXF_READ, &handle));

@@ -630,30 +630,62 @@ FIXTURE_SETUP(flow)
 }
 FIXTURE_TEARDOWN(flow) { client_close(&self->cl); }
 
-TEST_F(flow, takes_no_input_while_an_answer_is_not_taken)
-{
-	struct client *cl = &self->cl;
-	size_t one;
-	int i;
+/* Larger than what is copied. */
+#define LARGE	(SFTP_SMALL_MAX + 1)
 
-	cl->fake.room = 0;
-	one = cl->fake.in_len;
-	for (i = 0; i < 10; i++) {
+static const uint8_t *large_data(size_t off)
+{
+	static uint8_t data[LARGE];
+	size_t i;
+
+	for (i = 0; i < sizeof(data); i++)
+		data[i] = i * 7;
+	return data + off;
+}
+
+static void make_large_file(const char *path)
+{
+	make_file(path, large_data(0), LARGE);
+}
+
+/* As many requests for what is not there: the answers are small. */
+static void queue_stats(struct client *cl, int n)
+{
+	while (n--) {
 		buf_put_cstring(client_begin(cl, SSH_FXP_STAT), "none");
 		client_queue(cl);
 	}
-	one = (cl->fake.in_len - one) / 10;
+}
+
+static int take_in_order(struct client *cl, uint32_t first)
+{
+	int n = 0;
+
+	while (client_take(cl))
+		EXPECT_EQ(first + n++, cl->reply_id);
+	return n;
+}
+
+#define FLOOD	10000
+
+TEST_F(flow, takes_some_input_while_no_answer_is_taken_and_then_none)
+{
+	struct client *cl = &self->cl;
+	uint32_t first = cl->req_id + 1;
+
+	cl->fake.room = 0;
+	queue_stats(cl, FLOOD);
 	fake_arrive_all(&cl->fake);
-	EXPECT_EQ(9 * one, cl->fake.in_len - cl->fake.in_off);
 	EXPECT_FALSE(client_take(cl));
-	fake_make_room(&cl->fake, 3);
-	EXPECT_EQ(6 * one, cl->fake.in_len - cl->fake.in_off);
+	/* A thousand requests may be in flight, not any number. */
+	EXPECT_LT(1000 * 18, cl->fake.in_off);
+	EXPECT_GT(4000 * 18, cl->fake.in_off);
+	fake_make_room(&cl->fake, 1);
+	fake_make_room(&cl->fake, 2);
+	EXPECT_GT(cl->fake.in_len, cl->fake.in_off);
 	fake_make_room(&cl->fake, -1);
-	for (i = 9; i >= 0; i--) {
-		ASSERT_TRUE(client_take(cl));
-		EXPECT_EQ(cl->req_id - i, cl->reply_id);
-	}
-	EXPECT_FALSE(client_take(cl));
+	EXPECT_EQ(cl->fake.in_len, cl->fake.in_off);
+	EXPECT_EQ(FLOOD, take_in_order(cl, first));
 }
 
 TEST_F(flow, a_read_waits_for_room_and_is_answered_once)
@@ -664,7 +696,7 @@ TEST_F(flow, a_read_waits_for_room_and_is_answered_once)
 	size_t len;
 	int i;
 
-	make_file("f", "0123456789", 10);
+	make_large_file("f");
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_READ, &handle));
 	cl->fake.room = 0;
 	for (i = 0; i < 4; i++) {
@@ -682,54 +714,104 @@ TEST_F(flow, a_read_waits_for_room_and_is_answered_once)
 		EXPECT_EQ(cl->req_id - 3 + i, cl->reply_id);
 		ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &len));
 		EXPECT_EQ(1, len);
-		EXPECT_EQ('0' + i, *p);
+		EXPECT_EQ(*large_data(i), *p);
 	}
 	EXPECT_FALSE(client_take(cl));
 }
 
-TEST_F(flow, answers_wait_for_each_other_only_while_requests_do)
+TEST_F(flow, answers_leave_together_when_no_request_waits)
 {
 	struct client *cl = &self->cl;
-	unsigned int more = cl->fake.n_more;
+	unsigned int writes = cl->fake.n_writes;
+	uint32_t first = cl->req_id + 1;
+
+	queue_stats(cl, 5);
+	fake_arrive_all(&cl->fake);
+	EXPECT_EQ(writes + 1, cl->fake.n_writes);
+	EXPECT_EQ(5, take_in_order(cl, first));
+	/* The last one has come in part only: it is not waited for. */
+	first = cl->req_id + 1;
+	queue_stats(cl, 3);
+	fake_arrive(&cl->fake, cl->fake.in_len - cl->fake.in_ready - 3);
+	EXPECT_EQ(2, take_in_order(cl, first));
+	fake_arrive_all(&cl->fake);
+	EXPECT_EQ(1, take_in_order(cl, first + 2));
+}
+
+TEST_F(flow, answers_do_not_wait_for_the_end_of_a_long_upload)
+{
+	struct client *cl = &self->cl;
+	struct client_handle handle;
+	uint8_t *data = make_data(32768);
+	unsigned int writes;
+	uint32_t first;
 	int i;
 
-	for (i = 0; i < 5; i++) {
-		buf_put_cstring(client_begin(cl, SSH_FXP_STAT), "none");
+	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_WRITE |
+					      SSH_FXF_CREAT, &handle));
+	writes = cl->fake.n_writes;
+	first = cl->req_id + 1;
+	for (i = 0; i < 64; i++) {
+		client_fill_write(cl, &handle, i * 32768, data, 32768);
 		client_queue(cl);
 	}
 	fake_arrive_all(&cl->fake);
-	EXPECT_EQ(more + 4, cl->fake.n_more);
+	EXPECT_LT(writes + 10, cl->fake.n_writes);
+	EXPECT_EQ(64, take_in_order(cl, first));
+	free(data);
+}
+
+TEST_F(flow, data_waits_for_more_only_while_requests_do)
+{
+	struct client *cl = &self->cl;
+	struct client_handle handle;
+	unsigned int more;
+	int i;
+
+	make_large_file("f");
+	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_READ, &handle));
+	more = cl->fake.n_more;
+	for (i = 0; i < 4; i++) {
+		client_fill_read(cl, &handle, 0, 10);
+		client_queue(cl);
+	}
+	fake_arrive_all(&cl->fake);
+	EXPECT_EQ(more + 3, cl->fake.n_more);
 	EXPECT_FALSE(cl->fake.held);
-	/* The last one has come in part only: what was held back must go. */
-	buf_put_cstring(client_begin(cl, SSH_FXP_STAT), "none");
+	/* Half a request is there: what was held back for it must go. */
 	client_queue(cl);
 	client_queue(cl);
 	fake_arrive(&cl->fake, cl->fake.in_len - cl->fake.in_ready - 3);
-	EXPECT_EQ(more + 5, cl->fake.n_more);
+	EXPECT_EQ(more + 4, cl->fake.n_more);
 	EXPECT_FALSE(cl->fake.held);
 	EXPECT_LT(0, cl->fake.n_flushes);
+	/* An answer before the data and the end of the file behind it. */
+	fake_arrive_all(&cl->fake);
+	queue_stats(cl, 1);
+	client_fill_read(cl, &handle, LARGE, 10);
+	client_queue(cl);
 	fake_arrive_all(&cl->fake);
 	EXPECT_FALSE(cl->fake.held);
+	for (i = 0; client_take(cl); i++)
+		;
+	EXPECT_EQ(8, i);
+	EXPECT_EQ(SSH_FX_EOF, client_status_of(cl));
 }
 
 TEST_F(flow, end_of_file_comes_after_all_answers)
 {
 	struct client *cl = &self->cl;
-	int n = 0;
-	int i;
+	uint32_t first = cl->req_id + 1;
 
-	cl->fake.room = 1;
-	for (i = 0; i < 4; i++) {
-		buf_put_cstring(client_begin(cl, SSH_FXP_STAT), "none");
-		client_queue(cl);
-	}
+	cl->fake.room = 0;
+	queue_stats(cl, FLOOD);
 	cl->fake.eof = true;
 	fake_arrive_all(&cl->fake);
 	EXPECT_FALSE(cl->fake.finished);
+	fake_make_room(&cl->fake, 1);
+	EXPECT_FALSE(cl->fake.finished);
 	fake_make_room(&cl->fake, -1);
-	while (client_take(cl))
-		n++;
-	EXPECT_EQ(4, n);
+	EXPECT_EQ(FLOOD, take_in_order(cl, first));
 	EXPECT_TRUE(cl->fake.finished);
 	EXPECT_EQ(0, cl->fake.ch.status);
 }

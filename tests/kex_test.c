@@ -413,8 +413,10 @@ TEST_F(kex, refuses_a_second_kexinit)
 {
 	struct ctx *c = &self->c;
 
+	c->peer.kex = "curve25519-sha256";
 	ASSERT_EQ(0, feed_init(c));
 	EXPECT_EQ(-EPROTO, feed_init(c));
+	EXPECT_EQ(1, c->owner.nr_sent);
 	ctx_again(c);
 	ASSERT_EQ(0, feed_init(c));
 	ASSERT_EQ(0, feed_ecdh(c, "curve25519-sha256"));
@@ -575,7 +577,8 @@ TEST_F(kex, takes_the_clients_first_choice)
 				"hmac-md5,hmac-sha2-512," HMAC,
 				"zlib@openssh.com,none,zlib"));
 	EXPECT_STREQ("ecdh-sha2-nistp256 rsa-sha2-256 "
-		     "c2s aes256-ctr hmac-sha2-512 s2c aes256-ctr hmac-sha2-512",
+		     "c2s aes256-ctr hmac-sha2-512 "
+		     "s2c aes256-ctr hmac-sha2-512",
 		     kex_describe(c->kex));
 }
 

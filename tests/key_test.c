@@ -323,12 +323,6 @@ TEST_F(key, verifies_what_stock_software_signed)
 	buf_free(&data);
 }
 
-static void put_nested(struct buf *to, const struct buf *from)
-{
-	ASSERT_EQ(0, buf_error(from));
-	buf_put_buf(to, from);
-}
-
 /* The decoded file, each byte cut off and each byte changed. */
 TEST_F(key, refuses_broken_private_files)
 {
@@ -596,23 +590,21 @@ TEST(tells_what_is_no_key_file)
 	EXPECT_NULL(key);
 }
 
-/* A file whose private half belongs to another public half must not sign. */
-TEST(refuses_halves_that_do_not_match)
+/* An "openssh-key-v1" file of a public blob and private fields. */
+static int load_made(const char *type, const struct buf *pub,
+		     const struct buf *fields, struct key **key)
 {
 	struct buf file, priv;
-	uint8_t seed[64], text[1000];
-	struct key *key = NULL;
+	uint8_t text[8000];
 	size_t n;
 	int i;
 
-	buf_init(&file, 2000);
-	buf_init(&priv, 2000);
-	memset(seed, 5, sizeof(seed));
+	buf_init(&file, 5000);
+	buf_init(&priv, 5000);
 	buf_put_u32(&priv, 9);
 	buf_put_u32(&priv, 9);
-	buf_put_cstring(&priv, "ssh-ed25519");
-	buf_put_string(&priv, seed + 32, 32);
-	buf_put_string(&priv, seed, 64);
+	buf_put_cstring(&priv, type);
+	buf_put_raw(&priv, buf_data(fields), buf_len(fields));
 	buf_put_cstring(&priv, "");
 	for (i = 1; buf_len(&priv) % 8; i++)
 		buf_put_u8(&priv, i);
@@ -621,19 +613,107 @@ TEST(refuses_halves_that_do_not_match)
 	buf_put_cstring(&file, "none");
 	buf_put_cstring(&file, "");
 	buf_put_u32(&file, 1);
-	buf_put_u32(&file, 4 + 11 + 4 + 32);
-	buf_put_cstring(&file, "ssh-ed25519");
-	buf_put_string(&file, seed, 32);
-	put_nested(&file, &priv);
+	buf_put_buf(&file, pub);
+	buf_put_buf(&file, &priv);
 	ASSERT_EQ(0, buf_error(&file));
 	strcpy((char *)text, "-----BEGIN OPENSSH PRIVATE KEY-----\n");
 	n = strlen((char *)text);
 	n += EVP_EncodeBlock(text + n, buf_data(&file), buf_len(&file));
 	strcpy((char *)text + n, "\n-----END OPENSSH PRIVATE KEY-----\n");
-	EXPECT_EQ(-EINVAL, load((char *)text, &key));
-	EXPECT_NULL(key);
 	buf_free(&file);
 	buf_free(&priv);
+	return load((char *)text, key);
+}
+
+/* A file whose private half belongs to another public half must not sign. */
+TEST(refuses_ed25519_halves_that_do_not_match)
+{
+	struct buf pub, fields;
+	struct key *key = NULL;
+	uint8_t seed[64];
+
+	buf_init(&pub, 1000);
+	buf_init(&fields, 1000);
+	memset(seed, 5, sizeof(seed));
+	buf_put_cstring(&pub, "ssh-ed25519");
+	buf_put_string(&pub, seed, 32);
+	buf_put_string(&fields, seed, 32);
+	buf_put_string(&fields, seed, 64);
+	EXPECT_EQ(-EINVAL, load_made("ssh-ed25519", &pub, &fields, &key));
+	EXPECT_NULL(key);
+	buf_free(&pub);
+	buf_free(&fields);
+}
+
+TEST(refuses_p256_halves_that_do_not_match)
+{
+	static const char type[] = "ecdsa-sha2-nistp256";
+	struct key *key = NULL;
+	struct buf pub, fields;
+	uint8_t blob[200], d[32];
+	size_t len;
+
+	len = decode(pub_p256, blob);
+	memset(d, 5, sizeof(d));
+	buf_init(&pub, 1000);
+	buf_init(&fields, 1000);
+	buf_put_raw(&pub, blob, len);
+	buf_put_cstring(&fields, "nistp256");
+	buf_put_string(&fields, blob + len - 65, 65);
+	buf_put_mpint(&fields, d, sizeof(d));
+	EXPECT_EQ(-EINVAL, load_made(type, &pub, &fields, &key));
+	EXPECT_NULL(key);
+	buf_free(&pub);
+	buf_free(&fields);
+}
+
+TEST(refuses_rsa_numbers_that_do_not_match)
+{
+	static const char begin[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n";
+	const uint8_t *p, *num[6];
+	size_t len, i, n = 0, num_len[6];
+	uint8_t raw[4096], copy[2048];
+	struct buf pub, fields, in;
+	struct key *key = NULL;
+	const char *from;
+	char b64[4096];
+	int bad;
+
+	for (from = key_rsa2048 + strlen(begin); *from != '-'; from++)
+		if (*from != '\n')
+			b64[n++] = *from;
+	b64[n] = 0;
+	buf_ref(&in, raw, decode(b64, raw));
+	ASSERT_EQ(0, buf_skip(&in, 15 + 8 + 8 + 4 + 4));
+	ASSERT_EQ(0, buf_get_string(&in, &p, &len));
+	buf_init(&pub, 1000);
+	buf_put_raw(&pub, p, len);
+	ASSERT_EQ(0, buf_skip(&in, 4 + 8 + 4 + 7));
+	for (i = 0; i < 6; i++)
+		ASSERT_EQ(0, buf_get_mpint(&in, &num[i], &num_len[i]));
+	/* d, p and q one after the other; -1 is the good one */
+	for (bad = -1; bad < 6; bad++) {
+		if (bad >= 0 && bad < 4 && bad != 2)
+			continue;
+		buf_init(&fields, 5000);
+		for (i = 0; i < 6; i++) {
+			memcpy(copy, num[i], num_len[i]);
+			if ((int)i == bad)
+				copy[num_len[i] / 2] ^= 4;
+			buf_put_mpint(&fields, copy, num_len[i]);
+		}
+		if (bad < 0) {
+			EXPECT_EQ(0, load_made("ssh-rsa", &pub, &fields, &key));
+			key_free(key);
+			key = NULL;
+		} else {
+			EXPECT_EQ(-EINVAL, load_made("ssh-rsa", &pub, &fields,
+						     &key));
+			EXPECT_NULL(key);
+		}
+		buf_free(&fields);
+	}
+	buf_free(&pub);
 }
 
 TEST_HARNESS_MAIN

@@ -18,7 +18,7 @@ TEST(escapes_within_the_room_there_is)
 	char out[8];
 
 	EXPECT_STREQ("abcdefg", log_escape(out, 8, "abcdefghij", 10));
-	EXPECT_STREQ("abc", log_escape(out, 8, "abc\n", 4));
+	EXPECT_STREQ("abc", log_escape(out, 7, "abc\n", 4));
 	EXPECT_STREQ("\\x0a", log_escape(out, 5, "\n\n", 2));
 	EXPECT_STREQ("", log_escape(out, 4, "\n", 1));
 	EXPECT_STREQ("", log_escape(out, 1, "a", 1));

@@ -101,7 +101,9 @@ TEST_F(banner, refuses_what_is_no_version_line)
 	EXPECT_EQ(-EPROTO, RECV("SSH-2.0-\r\n"));
 	EXPECT_EQ(-EPROTO, RECV("SSH-2.0- x\r\n"));
 	EXPECT_EQ(-EPROTO, RECV("SSH-2.0\r\n"));
-	EXPECT_EQ(-EPROTO, RECV("SSH-x\r\n"));
+	EXPECT_EQ(-EPROTO, RECV("SSH-1\r\n"));
+	EXPECT_EQ(-EPROTO, RECV("SSH-x-y\r\n"));
+	EXPECT_EQ(-EPROTO, RECV("SSH--y\r\n"));
 	EXPECT_EQ(-EPROTO, RECV("ssh-2.0-x\r\n"));
 	EXPECT_EQ(-EPROTO, RECV(" SSH-2.0-x\r\n"));
 	EXPECT_EQ(-EPROTO, RECV("SSH-1.99-\r\n"));
@@ -120,7 +122,6 @@ TEST_F(banner, refuses_other_versions_of_the_protocol)
 	EXPECT_EQ(-EPROTONOSUPPORT, RECV("SSH-1.5-old\r\n"));
 	EXPECT_EQ(-EPROTONOSUPPORT, RECV("SSH-3.0-new\r\n"));
 	EXPECT_EQ(-EPROTONOSUPPORT, RECV("SSH-2.1-x\r\n"));
-	EXPECT_EQ(-EPROTONOSUPPORT, RECV("SSH-1\r\n"));
 }
 
 TEST_F(banner, takes_255_characters_and_no_more)

@@ -83,12 +83,12 @@ test_refuses_what_it_does_not_offer()
 	local out rc=0
 
 	[ -z "${KSSH_SSHD:-}" ] || { tap_skip "stock server"; return; }
-	out=$(ksh_ssh -o Ciphers=aes128-cbc true 2>&1) || rc=$?
+	out=$(ksh_ssh -v -o Ciphers=aes128-cbc true 2>&1) || rc=$?
 	tap_is "$rc" 255
 	tap_has "$out" 'no matching cipher'
 	rc=0
-	out=$(ksh_ssh -o KexAlgorithms=diffie-hellman-group14-sha256 true \
-		2>&1) || rc=$?
+	out=$(ksh_ssh -v -o KexAlgorithms=diffie-hellman-group14-sha256 \
+		true 2>&1) || rc=$?
 	tap_is "$rc" 255
 	tap_has "$out" 'no matching key exchange'
 }

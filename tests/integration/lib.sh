@@ -136,12 +136,14 @@ wait_until()
 
 tap_one()
 {
-	local name=$1 number=$2 mark
+	local name=$1 number=$2 mark start=$SECONDS
 
 	tap_failed=0 tap_skip=''
 	mark=$(log_mark)
 	"test_$name" </dev/null
 	server_settled || tap_fail "the server is not as it was: $why"
+	[ $((SECONDS - start)) -lt 3 ] ||
+		tap_note "$name: $((SECONDS - start)) s"
 	if [ "$tap_failed" != 0 ]; then
 		tap_note "log:"
 		log_since "$mark" | tail -n "${KSSH_LOG_TAIL:-8}" |
@@ -155,18 +157,31 @@ tap_one()
 	fi
 }
 
-# tap_run [NAME...]: the tests of these names, or all in their order
+# tap_select [[-r] PATTERN...]: tests of these names, or all, in their order
+tap_select()
+{
+	local name pattern
+	local -a patterns=()
+
+	for pattern; do
+		[ "$pattern" = -r ] || patterns+=("$pattern")
+	done
+	while read -r name; do
+		for pattern in "${patterns[@]:-*}"; do
+			# shellcheck disable=SC2053 # it is a pattern
+			[[ $name != $pattern ]] || { echo "$name"; break; }
+		done
+	done < <(sed -n 's/^test_\([a-z0-9_]*\)()$/\1/p' "$0")
+}
+
+# tap_run [[-r] PATTERN...]: the tests of these names, or all in their order
 tap_run()
 {
 	local -a names
 	local name n=0
 
-	[ "${1:-}" != -r ] || shift
-	names=("$@")
-	if [ ${#names[@]} = 0 ]; then
-		mapfile -t names < <(sed -n 's/^test_\([a-z0-9_]*\)()$/\1/p' \
-			"$0")
-	fi
+	mapfile -t names < <(tap_select "$@")
+	[ ${#names[@]} -gt 0 ] || { echo "Bail out! no such test"; exit 2; }
 	echo "TAP version 13"
 	if [ "$KSSH_PATH" = kernel ] && [ ! -e /proc/net/kssh_stat ]; then
 		echo "1..0 # SKIP no module"
@@ -174,8 +189,6 @@ tap_run()
 	fi
 	echo "1..$((${#names[@]} + 1))"
 	for name in "${names[@]}"; do
-		declare -F "test_$name" >/dev/null ||
-			{ echo "Bail out! no test $name"; exit 2; }
 		tap_one "$name" $((n += 1))
 	done
 	tap_failed=0
@@ -269,6 +282,7 @@ server_pid=''
 server_log=''
 server_n=0
 port=0
+spare=()	# "pid log processes descriptors" of other servers
 
 # conf_write FILE PORT LINE...: our lines first, they win
 conf_write()
@@ -451,7 +465,26 @@ check_log()
 		"log"
 }
 
+# The server goes on beside the next one that is started.
+server_spare()
+{
+	spare+=("$server_pid $server_log $base_tree $base_fds")
+	server_pid=''
+}
+
 server_stop()
+{
+	local one
+
+	server_stop_one
+	for one in "${spare[@]}"; do
+		read -r server_pid server_log base_tree base_fds <<<"$one"
+		server_stop_one
+	done
+	spare=()
+}
+
+server_stop_one()
 {
 	[ -n "$server_pid" ] || return 0
 	server_settled || tap_fail "the server is not as it was: $why"
@@ -464,13 +497,15 @@ server_stop()
 
 server_kill()
 {
-	local pids
+	local pid pids
 
-	[ -n "$server_pid" ] || return 0
-	pids=$(tree "$server_pid")
-	# shellcheck disable=SC2086 # one word a process
-	kill -9 $pids 2>/dev/null
-	server_pid=''
+	for pid in $server_pid "${spare[@]%% *}"; do
+		pids=$(tree "$pid")
+		# shellcheck disable=SC2086 # one word a process
+		kill -9 $pids 2>/dev/null
+		wait "$pid" 2>/dev/null
+	done
+	server_pid='' spare=()
 }
 
 ## Clients

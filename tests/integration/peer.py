@@ -394,6 +394,12 @@ class Peer:
     def send(self, payload, **wrong):
         self.raw(self.seal(self.plain(payload, **wrong)))
 
+    def send_now(self, payload):
+        """Send it, or fail: BlockingIOError, and never use us again."""
+        wire = self.seal(self.plain(payload))
+        if self.sock.send(wire, socket.MSG_DONTWAIT) < len(wire):
+            raise BlockingIOError
+
     def recv_packet(self):
         body = self.rx.open(self.read, self.rx_seq)
         self.rx_seq = (self.rx_seq + 1) & 0xffffffff

@@ -53,7 +53,7 @@ test_of_the_client_at_64k()
 	at_least "$n_echo" $((some * 4)) echo
 	at_least "$n_up" $((some * 4)) up
 	# in flight are a few hundred KiB when the client asks
-	at_least "$n_down" "$some" down
+	at_least "$n_down" $(((some + 1) / 2)) down
 }
 
 test_of_the_client_at_1m()
@@ -106,9 +106,10 @@ test_of_the_server_at_64k()
 {
 	server_start "RekeyLimit 64K"
 	both_ways "$some"
-	at_least "$n_echo" $((some * 4)) echo
-	at_least "$n_up" $((some * 4)) up
-	at_least "$n_down" $((some * 4)) down
+	# as much as a window may come behind our KEXINIT
+	at_least "$n_echo" $(((some + 1) / 2)) echo
+	at_least "$n_up" $(((some + 1) / 2)) up
+	at_least "$n_down" $(((some + 1) / 2)) down
 	tap_ok put ksh_sftp <<<"put $near/f $far/s2"
 	tap_same "$near/f" "$far/s2"
 	tap_ok get ksh_sftp <<<"get $far/s2 $near/s2"

@@ -83,7 +83,6 @@ static void nap(int msec)
 static int try_mount(const char *src, const char *dir, const char *type,
 		     unsigned long flags, const char *opts)
 {
-say("mount %s", dir);
 	mkdir(dir, 0755);
 	if (!mount(src, dir, type, flags, opts))
 		return 0;
@@ -346,7 +345,7 @@ static bool pump(int from, int to)
 	return true;
 }
 
-/* Reaps everything; true once the command itself is gone. */
+/* Reaps everything; true once the command itself, or all, is gone. */
 static bool reap(pid_t command, int *status)
 {
 	bool gone = false;
@@ -359,7 +358,7 @@ static bool reap(pid_t command, int *status)
 		*status = how;
 		gone = true;
 	}
-	return gone;
+	return gone || pid < 0;
 }
 
 static int run_command(void)
@@ -398,13 +397,10 @@ static void kill_all(void)
 	int tries, status;
 
 	kill(-1, SIGTERM);
-	for (tries = 0; tries < 50; tries++) {
-		reap(0, &status);
-		if (kill(-1, 0))
-			return;
-		if (tries == 10)
+	for (tries = 0; tries < 100 && !reap(0, &status); tries++) {
+		if (tries == 20)
 			kill(-1, SIGKILL);
-		nap(50);
+		nap(20);
 	}
 }
 
@@ -456,17 +452,12 @@ int main(void)
 	load_modules();
 	mount_root();
 	mount_late();
-say("A");
 	set_up_network();
-say("B");
 	result = open_port("kssh.result");
 	if (result < 0)
 		fatal("result port");
-say("C");
 	load_kssh();
-say("D");
 	kmemleak("clear");
-say("E");
 	setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", 1);
 	setenv("HOME", "/root", 1);
 	setenv("LC_ALL", "C.UTF-8", 1);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # used by those who source this
 # What the scripts of this folder share. Sourced, not run.
 
 vm_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -46,16 +47,10 @@ lock()
 	fi
 }
 
-# kernels: one line for each kernel of the root: 6.12 6.12.107+deb13-amd64
+# One line for each kernel of the root: series, release, Debian's version.
 kernels()
 {
-	local dir
-
-	for dir in "$(root_dir)"/usr/lib/modules/*/; do
-		dir=$(basename "$dir")
-		[ -e "$(root_dir)/boot/vmlinuz-$dir" ] || continue
-		echo "$(echo "$dir" | cut -d. -f1,2) $dir"
-	done | sort -V
+	cat "$(root_dir)/etc/kssh-kernels"
 }
 
 # kernel_release NAME: the whole release of a kernel named by its series
@@ -68,11 +63,7 @@ kernel_release()
 # The version of Debian's 6.12, which the sources for the debug kernel match.
 source_version()
 {
-	awk -v RS= '/^Package: linux-headers-6\.12[^ \n]*-amd64\n/ {
-		if (match($0, /\nVersion: [^\n]*/))
-			v = substr($0, RSTART + 10, RLENGTH - 10)
-	} END { if (v) print v; else exit 1 }' \
-		"$(root_dir)/var/lib/dpkg/status"
+	kernels | awk '$1 == "6.12" { print $3 }'
 }
 
 source_dir()

@@ -25,9 +25,7 @@ keep_build()
 		tar -C "$from" -c -T - | tar -C "$to" -x
 	(cd "$from" && find . -name 'Kconfig*' -type f -path './arch/x86/*') |
 		tar -C "$from" -c -T - | tar -C "$to" -x
-	find "$to" -name '*.o' -o -name '.*.cmd' | xargs rm -f
-	# Modules link with this one on every architecture that has it.
-	cp -a "$from/scripts/module.lds" "$to/scripts"
+	find "$to" \( -name '*.o' -o -name '.*.cmd' \) -delete
 }
 
 configure()

@@ -70,16 +70,14 @@ newest()
 		sort -k1,1n -k2,2V | tail -n 1 | sed 's/.*headers-//'
 }
 
-# Unpacks a kernel without what a virtual machine has no use for.
-unpack_kernel()
+# Unpacks packages $3... into the root $1, in a folder $2 of downloads.
+unpack()
 {
-	local root=$1 rel=$2 deb pkg tmp
+	local root=$1 tmp=$2 deb
 
-	tmp=$(mktemp -d)
-	for pkg in image binary modules; do
-		apt-cache show "linux-$pkg-$rel" >/dev/null 2>&1 || continue
-		(cd "$tmp" && apt-get -qq download "linux-$pkg-$rel")
-	done
+	shift 2
+	mkdir -p "$tmp"
+	(cd "$tmp" && apt-get -qq -o APT::Sandbox::User=root download "$@")
 	for deb in "$tmp"/*.deb; do
 		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$root" \
 			--keep-directory-symlink --exclude='./usr/share' \
@@ -91,18 +89,37 @@ unpack_kernel()
 			--exclude='*/drivers/usb' --exclude='*/drivers/staging'
 	done
 	rm -rf "$tmp"
-	chroot "$root" depmod "$rel"
 }
 
-if [ "${1:-}" = --kernels ]; then
-	export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
-	export DEBIAN_FRONTEND=noninteractive
-	for series in 6.12 7.3; do
-		rel=$(newest "$series")
-		apt-get -qq -y install --no-install-recommends \
-			-o DPkg::Chroot-Directory="$2" "linux-headers-$rel"
-		unpack_kernel "$2" "$rel"
+# A kernel without what a virtual machine has no use for, and its headers.
+# 6.12 is one package, later ones are three.
+add_kernel()
+{
+	local root=$1 rel=$2 pkg pkgs=() abi
+
+	abi=${rel%-amd64}
+	for pkg in "linux-image-$rel" "linux-binary-$rel" \
+		"linux-modules-$rel" "linux-headers-$rel" \
+		"linux-headers-$abi-common" "linux-kbuild-$abi"; do
+		apt-cache show "$pkg" >/dev/null 2>&1 && pkgs+=("$pkg")
 	done
+	unpack "$root" "$root/tmp/kernel" "${pkgs[@]}"
+	[ -e "$root/boot/vmlinuz-$rel" ] ||
+		cp "$root/usr/lib/modules/$rel/vmlinuz" "$root/boot/vmlinuz-$rel"
+	chroot "$root" depmod "$rel"
+	apt-cache show "linux-headers-$rel" | awk -v rel="$rel" '
+		$1 == "Version:" { split(rel, v, ".")
+			print v[1] "." v[2], rel, $2; exit }' \
+		>>"$root/etc/kssh-kernels"
+}
+
+if [ "${1:-}" = --finish ]; then
+	export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
+	for series in 6.12 7.3; do
+		add_kernel "$2" "$(newest "$series")"
+	done
+	mkdir -p "$2/src" "$2/cache" "$2/guest"
+	rm -f "$2"/etc/ssh/ssh_host_*
 	exit
 fi
 
@@ -121,16 +138,14 @@ while IFS= read -r opt; do
 	opts+=(--aptopt="$opt")
 done < <(apt-config dump | grep -E '^Acquire::(https?|ftp)::Proxy')
 say ROOT "Debian 13 root in $root, 3 to 5 minutes"
-if ! mmdebstrap --variant=minbase --mode=root --keyring="$keyring" \
+if ! unshare --mount mmdebstrap --variant=minbase --mode=root --keyring="$keyring" \
 	--architectures=amd64 --aptopt='Acquire::Languages "none"' \
 	--aptopt='Acquire::Retries "3"' "${opts[@]}" \
 	--dpkgopt='path-exclude=/usr/share/doc/*' \
 	--dpkgopt='path-exclude=/usr/share/locale/*' \
 	--dpkgopt='path-exclude=/usr/share/info/*' \
 	--include="$(sed 's/#.*//' "$vm_dir/packages" | xargs | tr ' ' ,)" \
-	--customize-hook="$vm_dir/mkroot.sh --kernels \"\$1\"" \
-	--customize-hook='mkdir -p "$1/src" "$1/cache" "$1/guest"' \
-	--customize-hook='rm -f "$1"/etc/ssh/ssh_host_*' \
+	--customize-hook="$vm_dir/mkroot.sh --finish \"\$1\"" \
 	"$suite" "$tmp" "deb $uri $suite main" "deb $uri $suite-updates main" \
 	"deb $uri $suite-backports main" >"$log" 2>&1; then
 	tail -n 8 "$log" >&2

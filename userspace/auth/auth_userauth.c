@@ -68,13 +68,15 @@ static void wait_until(int64_t until_ms)
  */
 static int refuse(struct auth *auth, const struct request *req)
 {
+	unsigned int max = auth->args->conf->max_auth_tries;
 	struct buf msg;
 
-	/* asking what there is costs nothing, once */
-	if (auth->requests > 1 || strcmp(req->method, "none"))
+	/* asking what there is costs nothing, once, and tells nothing */
+	if (auth->requests > 1 || strcmp(req->method, "none")) {
 		auth->failures++;
-	wait_until(req->since_ms + REFUSAL_MS);
-	if (auth->failures && auth->failures >= auth->args->conf->max_auth_tries)
+		wait_until(req->since_ms + REFUSAL_MS);
+	}
+	if (auth->failures && auth->failures >= max)
 		return auth_fail(auth, -EACCES,
 				 SSH_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE,
 				 "too many authentication failures");

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* A channel of the user data path: windows, data in and out of packets. */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
@@ -232,6 +233,23 @@ static ssize_t user_send_file(struct channel *ch, int fd, off_t off,
 	return err ? err : n;
 }
 
+/*
+ * The channel takes nothing now. The end of the pipe is news all the same, and
+ * with nothing in the pipe the channel is not what is waited for.
+ */
+static ssize_t wait_for_either(struct channel_user *chu, int pipe_fd,
+			       bool *pipe_blocked)
+{
+	struct pollfd pfd = { .fd = pipe_fd, .events = POLLIN };
+
+	*pipe_blocked = poll(&pfd, 1, 0) <= 0;
+	if (!*pipe_blocked && !(pfd.revents & POLLIN))
+		return 0;
+	if (!*pipe_blocked)
+		chu->want_write = true;
+	return -EAGAIN;
+}
+
 static ssize_t user_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 			      bool *pipe_blocked)
 {
@@ -241,13 +259,10 @@ static ssize_t user_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 	ssize_t n;
 	int err;
 
-	if (is_blocked(chu))
-		return -EAGAIN;
-	to = user_tx_open(chu->cu, chu, ext, &space);
-	if (!to) {
-		chu->want_write = true;
-		return -EAGAIN;
-	}
+	to = buf_len(&chu->kept) ? NULL :
+				   user_tx_open(chu->cu, chu, ext, &space);
+	if (!to)
+		return wait_for_either(chu, pipe_fd, pipe_blocked);
 	n = read(pipe_fd, to, space);
 	err = n < 0 ? -errno : 0;
 	*pipe_blocked = err == -EAGAIN;

@@ -144,8 +144,10 @@ void conn_backlog_gone(struct conn *conn);
 /* exec.c */
 /*
  * Run @command (NULL: a login shell) for the channel, its stdio on pipes.
+ * @original: what the client asked for, when it was not that; or NULL.
  */
-int exec_start(struct conn *conn, struct channel *ch, const char *command);
+int exec_start(struct conn *conn, struct channel *ch, const char *command,
+	       const char *original);
 /* RFC 4254 6.9 "signal": to the process group of the channel's command. */
 int exec_signal(struct channel *ch, const char *name, size_t len);
 

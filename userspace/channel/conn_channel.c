@@ -122,12 +122,25 @@ int conn_channel_open(struct conn *conn, struct buf *msg)
 typedef int (*request_fn)(struct conn *conn, struct channel *ch,
 			  struct buf *msg);
 
-static int start_command(struct conn *conn, struct channel *ch, char *command)
+/*
+ * A key's command="" runs instead of whatever was asked for, which it finds in
+ * its environment. @subsystem: @command comes from the configuration.
+ */
+static int start_command(struct conn *conn, struct channel *ch,
+			 const char *command, bool subsystem)
 {
-	int err = ch->consumer ? -EALREADY : exec_start(conn, ch, command);
+	struct sftp_options options = { .read_only = false };
+	const char *forced = conn->args->forced_command;
 
-	free(command);
-	return err;
+	if (ch->consumer)
+		return -EALREADY;
+	if (forced)
+		return strcmp(forced, "internal-sftp") ?
+			       exec_start(conn, ch, forced, command) :
+			       sftp_start(ch, &options);
+	if (subsystem && !strcmp(command, "internal-sftp"))
+		return sftp_start(ch, &options);
+	return exec_start(conn, ch, command, NULL);
 }
 
 static int request_shell(struct conn *conn, struct channel *ch,
@@ -135,18 +148,18 @@ static int request_shell(struct conn *conn, struct channel *ch,
 {
 	if (buf_end(msg))
 		return -EPROTO;
-	return start_command(conn, ch, NULL);
+	return start_command(conn, ch, NULL, false);
 }
 
 static int request_exec(struct conn *conn, struct channel *ch, struct buf *msg)
 {
 	char *command = NULL;
+	int err = -EPROTO;
 
-	if (buf_get_cstring(msg, &command) || buf_end(msg)) {
-		free(command);
-		return -EPROTO;
-	}
-	return start_command(conn, ch, command);
+	if (!buf_get_cstring(msg, &command) && !buf_end(msg))
+		err = start_command(conn, ch, command, false);
+	free(command);
+	return err;
 }
 
 static const char *find_subsystem(const struct conf *conf, const char *name)
@@ -162,10 +175,8 @@ static const char *find_subsystem(const struct conf *conf, const char *name)
 static int request_subsystem(struct conn *conn, struct channel *ch,
 			     struct buf *msg)
 {
-	struct sftp_options options = { .read_only = false };
 	const char *command;
 	char *name = NULL;
-	int err;
 
 	if (buf_get_cstring(msg, &name) || buf_end(msg)) {
 		free(name);
@@ -175,12 +186,7 @@ static int request_subsystem(struct conn *conn, struct channel *ch,
 	free(name);
 	if (!command)
 		return -ENOENT;
-	if (ch->consumer)
-		return -EALREADY;
-	if (strcmp(command, "internal-sftp"))
-		return exec_start(conn, ch, command);
-	err = sftp_start(ch, &options);
-	return err;
+	return start_command(conn, ch, command, true);
 }
 
 /* What OpenSSH's packages accept; nothing that changes how programs load. */

@@ -240,6 +240,14 @@ static const struct channel_consumer exec_consumer = {
 	.closed = exec_closed,
 };
 
+/* A command just started may not lead its process group yet. */
+static int send_signal(pid_t pid, int number)
+{
+	if (!kill(-pid, number) || !kill(pid, number))
+		return 0;
+	return -errno;
+}
+
 int exec_signal(struct channel *ch, const char *name, size_t len)
 {
 	static const struct {
@@ -258,7 +266,7 @@ int exec_signal(struct channel *ch, const char *name, size_t len)
 	for (i = 0; i < ARRAY_SIZE(allowed); i++)
 		if (len == strlen(allowed[i].name) &&
 		    !memcmp(name, allowed[i].name, len))
-			return kill(-exec->pid, allowed[i].number) ? -errno : 0;
+			return send_signal(exec->pid, allowed[i].number);
 	return -EINVAL;
 }
 
@@ -336,11 +344,12 @@ static void child_env(const struct session_args *args,
 }
 
 static void child(const struct session_args *args, const struct channel *ch,
-		  const struct stdio *io, const char *command)
-	__attribute__((noreturn));
+		  const struct stdio *io, const char *command,
+		  const char *original) __attribute__((noreturn));
 
 static void child(const struct session_args *args, const struct channel *ch,
-		  const struct stdio *io, const char *command)
+		  const struct stdio *io, const char *command,
+		  const char *original)
 {
 	const char *base = strrchr(args->shell, '/');
 	char login[256];
@@ -357,6 +366,8 @@ static void child(const struct session_args *args, const struct channel *ch,
 	/* Everything else of ours is close-on-exec; this makes sure. */
 	syscall(SYS_close_range, 3U, ~0U, 0U);
 	child_env(args, ch);
+	if (original)
+		setenv("SSH_ORIGINAL_COMMAND", original, 1);
 	snprintf(login, sizeof(login), "-%s", base);
 	if (command)
 		execl(args->shell, base, "-c", command, (char *)NULL);
@@ -375,13 +386,14 @@ static void init_pipe(struct exec *exec, struct exec_pipe *pipe, int fd,
 }
 
 static int start_child(struct exec *exec, struct channel *ch,
-		       struct stdio *io, const char *command)
+		       struct stdio *io, const char *command,
+		       const char *original)
 {
 	exec->pid = fork();
 	if (exec->pid < 0)
 		return -errno;
 	if (!exec->pid)
-		child(exec->conn->args, ch, io, command);
+		child(exec->conn->args, ch, io, command, original);
 	exec->pid_fd = syscall(SYS_pidfd_open, exec->pid, 0);
 	if (exec->pid_fd < 0) {
 		kill(exec->pid, SIGKILL);
@@ -391,7 +403,8 @@ static int start_child(struct exec *exec, struct channel *ch,
 	return 0;
 }
 
-int exec_start(struct conn *conn, struct channel *ch, const char *command)
+int exec_start(struct conn *conn, struct channel *ch, const char *command,
+	       const char *original)
 {
 	struct exec *exec = calloc(1, sizeof(*exec));
 	struct stdio io;
@@ -404,7 +417,7 @@ int exec_start(struct conn *conn, struct channel *ch, const char *command)
 	err = open_stdio(&io);
 	if (err)
 		goto err_free;
-	err = start_child(exec, ch, &io, command);
+	err = start_child(exec, ch, &io, command, original);
 	if (err)
 		goto err_stdio;
 

@@ -16,7 +16,10 @@
 #include "kex/kex.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/title.h"
 #include "monitor/listener.h"
+#include "offload/ulp.h"
+#include "packet/cipher.h"
 
 #define DEFAULT_FILE	"/etc/ssh/ksshd_config"
 #define SETTINGS_MAX	64
@@ -169,12 +172,41 @@ static int load_conf(const struct options *opt, struct conf *conf)
 	return first_err ? first_err : err;
 }
 
+/*
+ * DataPath kernel: only what the module can do is offered, so that clients
+ * which would rather have something else do not end up with nothing.
+ */
+static int keep_kernel_ciphers(struct conf *conf)
+{
+	char *from = conf->ciphers, *to = conf->ciphers;
+	const struct cipher_desc *desc;
+	const char *name;
+
+	if (conf->data_path != DATA_PATH_KERNEL)
+		return 0;
+	while ((name = strsep(&from, ","))) {
+		desc = cipher_by_name(name);
+		if (!desc || !ulp_has_cipher(desc->id))
+			continue;
+		if (to != conf->ciphers)
+			*to++ = ',';
+		memmove(to, name, strlen(name) + 1);
+		to += strlen(name);
+	}
+	if (to != conf->ciphers)
+		return 0;
+	log_error("DataPath kernel: the module has none of the Ciphers; use DataPath auto, or add aes128-gcm@openssh.com");
+	return -EINVAL;
+}
+
 static int load_server(void *arg, struct server *server)
 {
 	const struct options *opt = arg;
 	int err;
 
 	err = load_conf(opt, &server->conf);
+	if (!err)
+		err = keep_kernel_ciphers(&server->conf);
 	if (!err)
 		err = host_keys_load(&server->host_keys, &server->conf);
 	return err;
@@ -318,6 +350,8 @@ int main(int argc, char **argv)
 	/* until the daemon runs, faults are for whoever starts it */
 	log_open("ksshd", LOG_LEVEL_ERROR, true);
 	err = settle_fds();
+	/* a nicety: without memory for it there are no titles */
+	title_init(argc, argv);
 	if (!err)
 		err = parse_options(&opt, argc, argv);
 	if (err)

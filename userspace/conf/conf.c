@@ -90,6 +90,7 @@ static int parse_unsupported(struct conf_line *line,
 
 static const struct conf_keyword keywords[] = {
 	/* values we use */
+	{ "AcceptEnv", conf_parse_accept_env, 0, NULL, true },
 	{ "AddressFamily", conf_parse_choice, FIELD(address_family), families,
 	  false },
 	{ "AuthorizedKeysFile", conf_parse_auth_keys, 0, NULL, false },

@@ -51,7 +51,7 @@ struct conf {
 	int syslog_facility;
 	enum data_path data_path;
 	uint32_t login_grace_time;	/* seconds, 0: none */
-	unsigned int max_startups;	/* unauthenticated connections at once */
+	unsigned int max_startups;	/* unauthenticated connections */
 	unsigned int max_startups_begin;	/* refuse at random from here */
 	unsigned int max_startups_rate;	/* percent refused there */
 	unsigned int max_auth_tries;

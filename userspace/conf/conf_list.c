@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conf/conf_impl.h"
+#include "lib/mem.h"
 
 char *conf_absolute(const char *path)
 {
@@ -205,6 +206,31 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw)
 		if (!conf->authorized_keys[i])
 			return -ENOMEM;
 		conf->n_authorized_keys++;
+	}
+	return 0;
+}
+
+/* The session takes these, whether the keyword is there or not. */
+int conf_parse_accept_env(struct conf_line *line, const struct conf_keyword *kw)
+{
+	static const char *const names[] = {
+		"LANG", "LC_*", "COLORTERM", "NO_COLOR",
+	};
+	size_t j;
+	int i, err;
+
+	(void)kw;
+	err = conf_need(line, 1, CONF_ARGS_MAX);
+	if (err)
+		return err;
+	for (i = 0; i < line->argc; i++) {
+		for (j = 0; j < ARRAY_SIZE(names); j++)
+			if (!strcmp(line->argv[i], names[j]))
+				break;
+		if (j == ARRAY_SIZE(names))
+			return conf_fault(line,
+					  "\"%.64s\" is not supported: only LANG, LC_*, COLORTERM and NO_COLOR are",
+					  line->argv[i]);
 	}
 	return 0;
 }

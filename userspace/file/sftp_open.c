@@ -62,6 +62,7 @@ static int open_handle(struct sftp *sftp, uint32_t req_id, const char *path,
 	handle->fd = fd;
 	handle->open_flags = flags;
 	handle->regular = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	handle->small = handle->regular && st.st_size <= SFTP_SMALL_MAX;
 	handle->seekable = handle->regular || lseek(fd, 0, SEEK_CUR) >= 0;
 	return sftp_reply_handle(sftp, req_id, handle);
 }

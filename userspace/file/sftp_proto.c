@@ -2,11 +2,11 @@
 /*
  * SFTP frames: from the bytes of a channel to a request's handler and back.
  *
- * Requests are handled one at a time and in order. While the answer to one is
- * not taken by the channel no input is: the peer's window closes behind it. A
- * request that lies whole in the input is handled there; one that came in
- * pieces is assembled, but of a WRITE only the header: its data goes to the
- * file as it comes.
+ * Requests are handled one at a time and in order. One that lies whole in the
+ * input is handled there; one that came in pieces is assembled, but of a WRITE
+ * only the header: its data goes to the file as it comes. Small answers gather
+ * a little. When the channel takes none, soon no input is taken either, and
+ * the peer's window closes behind it.
  */
 #include <errno.h>
 #include <signal.h>
@@ -71,18 +71,34 @@ static const struct request *find_request(uint8_t type)
 
 /* ---- answers ---- */
 
+static void begin_reply(struct sftp *sftp, uint8_t type)
+{
+	struct buf *buf = &sftp->reply;
+
+	if (!buf_error(buf))
+		buf->len = buf->off + sftp->reply_len;
+	buf_put_u32(buf, 0);
+	buf_put_u8(buf, type);
+}
+
 void sftp_reply_begin(struct sftp *sftp, uint8_t type, uint32_t req_id)
 {
-	buf_reset(&sftp->reply);
-	buf_put_u32(&sftp->reply, 0);
-	buf_put_u8(&sftp->reply, type);
+	begin_reply(sftp, type);
 	buf_put_u32(&sftp->reply, req_id);
 }
 
 void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v)
 {
+	struct buf *buf = &sftp->reply;
+
+	if (!buf_error(buf))
+		kssh_put_be32(buf->data + buf->off + sftp->reply_len + pos, v);
+}
+
+void sftp_reply_trim(struct sftp *sftp, size_t n)
+{
 	if (!buf_error(&sftp->reply))
-		kssh_put_be32(sftp->reply.data + sftp->reply.off + pos, v);
+		sftp->reply.len -= n;
 }
 
 int sftp_reply_end(struct sftp *sftp)
@@ -91,7 +107,8 @@ int sftp_reply_end(struct sftp *sftp)
 
 	if (err)
 		return err;
-	sftp_reply_patch(sftp, 0, buf_len(&sftp->reply) - 4);
+	sftp_reply_patch(sftp, 0, buf_len(&sftp->reply) - sftp->reply_len - 4);
+	sftp->reply_len = buf_len(&sftp->reply);
 	return SFTP_ANSWERED;
 }
 
@@ -110,30 +127,53 @@ unsigned int sftp_tx_flags(struct sftp *sftp)
 	return sftp->input_left ? CHANNEL_MORE : 0;
 }
 
+/* Make room for answers again. Little memory stays with an idle server. */
+static void empty(struct buf *buf)
+{
+	if (buf->cap > SFTP_REPLY_MAX)
+		buf_free(buf);
+	else
+		buf_reset(buf);
+}
+
 /* 0: no answer is left; -EAGAIN; other -errno: dead */
-static int push_reply(struct sftp *sftp)
+static int push_replies(struct sftp *sftp, unsigned int flags)
 {
 	int err;
 
-	if (!buf_len(&sftp->reply))
+	if (!sftp->reply_len)
 		return 0;
-	err = channel_write(sftp->ch, buf_data(&sftp->reply),
-			    buf_len(&sftp->reply), sftp_tx_flags(sftp));
-	if (!err)
-		buf_reset(&sftp->reply);
-	return err;
+	err = channel_write(sftp->ch, buf_data(&sftp->reply), sftp->reply_len,
+			    flags);
+	if (err)
+		return err;
+	empty(&sftp->reply);
+	sftp->reply_len = 0;
+	sftp->gathered = 0;
+	if (flags & CHANNEL_MORE)
+		sftp->held = true;
+	return 0;
 }
 
+/* 0: the next request may be taken; -EAGAIN: not yet; other -errno: dead */
 static int push_output(struct sftp *sftp)
 {
 	int err;
 
 	if (sftp->read.active) {
-		err = sftp_read_go(sftp);
+		err = push_replies(sftp, CHANNEL_MORE);
+		if (!err)
+			err = sftp_read_go(sftp);
 		if (err)
 			return err;
 	}
-	return push_reply(sftp);
+	if (sftp->reply_len < SFTP_GATHER_OUT &&
+	    sftp->gathered < SFTP_GATHER_IN)
+		return 0;
+	err = push_replies(sftp, 0);
+	if (err == -EAGAIN && sftp->reply_len < SFTP_BACKLOG_MAX)
+		return 0;
+	return err;
 }
 
 /* ---- requests ---- */
@@ -145,17 +185,17 @@ static int push_output(struct sftp *sftp)
 static int handle_init(struct sftp *sftp, struct buf *req)
 {
 	uint32_t version;
+	int err;
 
 	if (buf_get_u32(req, &version) || !version)
 		return -EPROTO;
 	sftp->version = version < SFTP_VERSION ? version : SFTP_VERSION;
-	buf_reset(&sftp->reply);
-	buf_put_u32(&sftp->reply, 0);
-	buf_put_u8(&sftp->reply, SSH_FXP_VERSION);
+	begin_reply(sftp, SSH_FXP_VERSION);
 	buf_put_u32(&sftp->reply, sftp->version);
 	if (sftp->version >= 3)
 		sftp_extensions_put(&sftp->reply);
-	return sftp_reply_end(sftp) == SFTP_ANSWERED ? 0 : -ENOMEM;
+	err = sftp_reply_end(sftp);
+	return err == SFTP_ANSWERED ? 0 : err;
 }
 
 static int call_handler(struct sftp *sftp, uint8_t type, uint32_t req_id,
@@ -242,10 +282,11 @@ static ssize_t assemble(struct sftp *sftp, const uint8_t *p, size_t n)
 {
 	struct buf *in = &sftp->in;
 	size_t have = buf_len(in);
-	ssize_t need;
+	ssize_t need = FRAME_HDR_LEN;
 	int err;
 
-	need = frame_need(buf_data(in), have);
+	if (have)
+		need = frame_need(buf_data(in), have);
 	if (need < 0)
 		return need;
 	if (n > need - have)
@@ -260,11 +301,7 @@ static ssize_t assemble(struct sftp *sftp, const uint8_t *p, size_t n)
 	if ((size_t)need > have)
 		return n;
 	err = dispatch(sftp, buf_data(in), have);
-	/* No reason to keep much where such frames are rare. */
-	if (in->cap > SFTP_REPLY_MAX)
-		buf_free(in);
-	else
-		buf_reset(in);
+	empty(in);
 	return err ? err : (ssize_t)n;
 }
 
@@ -287,10 +324,23 @@ static ssize_t take_input(struct sftp *sftp, const uint8_t *p, size_t n)
 	return err ? err : need;
 }
 
+/* Nothing can be taken: let all answers go. */
+static int go_idle(struct sftp *sftp)
+{
+	int err = push_replies(sftp, 0);
+
+	if (!err && sftp->held) {
+		sftp->held = false;
+		channel_flush(sftp->ch);
+	}
+	return err;
+}
+
 /* 0: end of file; -EAGAIN: nothing to do now; other -errno: broken off */
 static int serve(struct sftp *sftp)
 {
 	const uint8_t *p;
+	ssize_t used;
 	ssize_t n;
 	int err;
 
@@ -299,20 +349,17 @@ static int serve(struct sftp *sftp)
 		err = push_output(sftp);
 		if (err)
 			return err;
-		n = -EAGAIN;
-		if (!sftp->input_none)
-			n = channel_peek(sftp->ch, &p);
-		if (n == -EAGAIN && sftp->held) {
-			sftp->held = false;
-			channel_flush(sftp->ch);
+		n = sftp->input_none ? -EAGAIN : channel_peek(sftp->ch, &p);
+		if (n <= 0) {
+			err = go_idle(sftp);
+			return err ? err : (int)n;
 		}
-		if (n <= 0)
-			return n;
-		err = take_input(sftp, p, n);
-		if (err < 0)
-			return err;
-		sftp->input_left = err < n;
-		channel_consume(sftp->ch, err);
+		used = take_input(sftp, p, n);
+		if (used < 0)
+			return used;
+		sftp->input_left = used < n;
+		sftp->gathered += used;
+		channel_consume(sftp->ch, used);
 	}
 	return -ECONNRESET;
 }
@@ -413,7 +460,7 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 		}
 	}
 	buf_init(&sftp->in, 4 + SFTP_MSG_MAX);
-	buf_init(&sftp->reply, SFTP_REPLY_MAX);
+	buf_init(&sftp->reply, SFTP_BACKLOG_MAX + SFTP_REPLY_MAX);
 	sftp_handles_init(&sftp->handles);
 	tzset();
 	shield_from(SIGXFSZ);

@@ -22,32 +22,50 @@ static void fill(void *arg, uint8_t *hdr, size_t n)
 	fill_data_hdr(hdr, rd->req_id, n);
 }
 
-/* What splice cannot take: devices, FIFOs, some files; or no fd for a pipe. */
+/* What splice cannot take, or there is no descriptor left for its pipe. */
 static bool must_copy(int err)
 {
 	return err == -EINVAL || err == -EMFILE || err == -ENFILE;
 }
 
-static int read_copied(struct sftp *sftp, const struct sftp_read *rd)
+static ssize_t read_some(const struct sftp_read *rd, void *p, uint32_t len)
 {
-	uint32_t len = rd->len;
-	uint8_t data[SFTP_SPECIAL_MAX];
 	ssize_t n;
 
-	if (len > sizeof(data))
-		len = sizeof(data);
 	do {
 		if (rd->handle->seekable)
-			n = pread(rd->handle->fd, data, len, rd->off);
+			n = pread(rd->handle->fd, p, len, rd->off);
 		else
-			n = read(rd->handle->fd, data, len);
+			n = read(rd->handle->fd, p, len);
 	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
+/* Small files; devices, FIFOs, some files of /proc: what splice cannot take. */
+static int read_copied(struct sftp *sftp, struct sftp_read *rd, uint32_t max)
+{
+	uint32_t len = rd->len < max ? rd->len : max;
+	uint8_t *p;
+	ssize_t n;
+
+	sftp_reply_begin(sftp, SSH_FXP_DATA, rd->req_id);
+	buf_put_u32(&sftp->reply, 0);
+	p = buf_put_space(&sftp->reply, len);
+	if (!p)
+		return buf_error(&sftp->reply);
+	n = read_some(rd, p, len);
 	if (n < 0)
-		return -errno;
+		return n;
 	if (!n && len)
 		return sftp_reply_status(sftp, rd->req_id, SSH_FX_EOF);
-	sftp_reply_begin(sftp, SSH_FXP_DATA, rd->req_id);
-	buf_put_string(&sftp->reply, data, n);
+	if (rd->handle->small && n == max && len < rd->len) {
+		/* It has grown, and all that is asked for must be given. */
+		rd->handle->small = false;
+		rd->active = true;
+		return SFTP_ANSWERED;
+	}
+	sftp_reply_trim(sftp, len - n);
+	sftp_reply_patch(sftp, SFTP_DATA_HDR_LEN - 4, n);
 	sftp->bytes_sent += n;
 	return sftp_reply_end(sftp);
 }
@@ -74,7 +92,9 @@ int sftp_read_go(struct sftp *sftp)
 	if (!n) {
 		err = sftp_reply_status(sftp, rd->req_id, SSH_FX_EOF);
 	} else {
-		err = must_copy(n) ? read_copied(sftp, rd) : n;
+		err = n;
+		if (must_copy(n))
+			err = read_copied(sftp, rd, SFTP_SPECIAL_MAX);
 		err = sftp_reply_errno(sftp, rd->req_id, err);
 	}
 	return err == SFTP_ANSWERED ? 0 : err;
@@ -107,7 +127,9 @@ int sftp_read(struct sftp *sftp, uint32_t req_id, struct buf *req)
 		rd->len = SFTP_IO_MAX;
 	/* Nothing asked for is nothing given, not end of file. */
 	if (!rd->handle->regular || !rd->len)
-		return read_copied(sftp, rd);
+		return read_copied(sftp, rd, SFTP_SPECIAL_MAX);
+	if (rd->handle->small)
+		return read_copied(sftp, rd, SFTP_SMALL_MAX);
 	rd->active = true;
 	return SFTP_ANSWERED;
 }

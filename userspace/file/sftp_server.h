@@ -18,11 +18,21 @@
 #define SFTP_IO_MAX		(SFTP_PACKET_MAX - 1024)
 /* A WRITE of 256 KiB of data with its header still passes. */
 #define SFTP_MSG_MAX		(SFTP_PACKET_MAX + 1024)
-/* Replies but DATA from a file; READDIR fills one to this. */
+/* The largest answer but DATA from a file, and what READDIR fills one to. */
 #define SFTP_REPLY_MAX		(34 * 1024)
 #define SFTP_NAMES_MAX		(32 * 1024)
+/*
+ * Answers leave together: when no request waits, or from so many bytes of
+ * answers or of requests answered. More are gathered only while the channel
+ * takes none; from SFTP_BACKLOG_MAX no request is taken.
+ */
+#define SFTP_GATHER_OUT		(16 * 1024)
+#define SFTP_GATHER_IN		(128 * 1024)
+#define SFTP_BACKLOG_MAX	(64 * 1024)
 /* READ of what is not a regular file. */
 #define SFTP_SPECIAL_MAX	(32 * 1024)
+/* A file that is no larger when opened is cheaper copied than spliced. */
+#define SFTP_SMALL_MAX		(16 * 1024)
 #define SFTP_DATA_HDR_LEN	13	/* length, type, id, data length */
 
 #define SFTP_HANDLE_LEN		8	/* slot and generation, both be32 */
@@ -44,6 +54,7 @@ enum sftp_handle_kind {
  * @dir: for SFTP_HANDLE_DIR
  * @open_flags: of open(2)
  * @regular: may go through channel_send_file()
+ * @small: but had better not
  * @seekable: takes pread() and pwrite()
  */
 struct sftp_handle {
@@ -54,6 +65,7 @@ struct sftp_handle {
 	DIR *dir;
 	int open_flags;
 	bool regular;
+	bool small;
 	bool seekable;
 };
 
@@ -128,7 +140,9 @@ struct sftp_owner {
  * @input_none: it is known that there are none; the channel will tell of more
  * @body_left: bytes of the frame being dispatched that are still to come
  * @in: a frame, or the header of a WRITE, that came in pieces
- * @reply: the answer not taken by the channel yet
+ * @reply: answers not taken by the channel yet, and the one being made
+ * @reply_len: end of the last one that is complete
+ * @gathered: bytes of requests taken since @reply was empty
  */
 struct sftp {
 	struct channel *ch;
@@ -144,6 +158,8 @@ struct sftp {
 	uint32_t body_left;
 	struct buf in;
 	struct buf reply;
+	size_t reply_len;
+	size_t gathered;
 	struct sftp_read read;
 	struct sftp_write write;
 	struct sftp_handles handles;
@@ -162,11 +178,16 @@ struct sftp {
 typedef int (*sftp_fn)(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
 /* sftp_proto.c */
-/* Begin and end an answer; between them fields are put into sftp->reply. */
+/*
+ * Begin and end an answer; between them fields are put into sftp->reply. One
+ * that was begun and not ended is dropped by the next.
+ */
 void sftp_reply_begin(struct sftp *sftp, uint8_t type, uint32_t req_id);
 int sftp_reply_end(struct sftp *sftp);
-/* Overwrite the u32 at @pos of the reply. */
+/* Overwrite the u32 at @pos of the answer. */
 void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v);
+/* Drop the last @n bytes of the answer being made. */
+void sftp_reply_trim(struct sftp *sftp, size_t n);
 /* Flags of the next answer: may its packet wait for one behind it? */
 unsigned int sftp_tx_flags(struct sftp *sftp);
 

@@ -408,7 +408,7 @@ static int input_newkeys(struct kex *kex, size_t len)
 {
 	int err;
 
-	if (len != 1 || !kex->rx_init || !kex->tx_done || kex->skip_guess)
+	if (len != 1 || !kex->rx_init || !kex->tx_done)
 		return -EPROTO;
 	err = kex->ops->newkeys(kex->arg, false, &kex->rx_keys, kex->strict);
 	mem_wipe(&kex->rx_keys, sizeof(kex->rx_keys));

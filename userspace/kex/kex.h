@@ -77,7 +77,7 @@ int kex_start(struct kex *kex);
 bool kex_running(const struct kex *kex);
 /* Our KEXINIT is out and our NEWKEYS is not: no message >= 50 may be sent. */
 bool kex_tx_gated(const struct kex *kex);
-/* The peer's KEXINIT came and its NEWKEYS has not: only kex messages may come. */
+/* The peer's KEXINIT came, its NEWKEYS has not: only kex messages may come. */
 bool kex_rx_gated(const struct kex *kex);
 
 /*

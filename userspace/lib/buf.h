@@ -39,7 +39,8 @@ void buf_reset(struct buf *buf);
 
 static inline const uint8_t *buf_data(const struct buf *buf)
 {
-	return buf->data + buf->off;
+	/* NULL + 0 is undefined */
+	return buf->data ? buf->data + buf->off : NULL;
 }
 
 static inline size_t buf_len(const struct buf *buf)

@@ -45,6 +45,9 @@ int crypto_warm_random(void)
 	if (crypto_init() || RAND_bytes(buf, sizeof(buf)) != 1 ||
 	    RAND_priv_bytes(buf, sizeof(buf)) != 1)
 		err = -EIO;
+	/* libc maps a page for getrandom(3) when it is first called */
+	if (!err)
+		err = mem_random(buf, sizeof(buf));
 	mem_wipe(buf, sizeof(buf));
 	return err;
 }

@@ -31,7 +31,7 @@ void log_set_prefix(const char *prefix);
 void log_to_fd(int fd);
 /*
  * Take one line from the other end of log_to_fd() and log it, made printable;
- * dropped if @drop. 0; -EAGAIN none is there; -ECONNRESET none will come any more.
+ * dropped if @drop. 0; -EAGAIN none is there; -ECONNRESET none will come.
  */
 int log_forward(int fd, bool drop);
 void log_at(enum log_level level, const char *fmt, ...)

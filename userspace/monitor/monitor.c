@@ -5,12 +5,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/title.h"
 #include "monitor/monitor_impl.h"
 
 /* auth ends by itself at the deadline; it gets this long to say goodbye. */
@@ -102,6 +102,8 @@ static int handle_request(struct monitor *mon)
 		err = monitor_answer(mon, type, &in, &ans, &out);
 	if (!err && ans)
 		err = mon_msg_send(mon->fd, mon->deadline_ms, ans, &out);
+	if (!err)
+		err = monitor_lookup_user(mon);
 	/* it died while we worked for it: seen when it is reaped */
 	if (err == -ECONNABORTED)
 		err = 0;
@@ -200,13 +202,14 @@ int monitor_run(const struct monitor_args *args)
 	struct monitor mon;
 	int code = 255;
 
-	prctl(PR_SET_NAME, "ksshd-monitor");
 	/* the terminal of the listener is not ours: no ^C from there */
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
 	monitor_init(&mon, args);
 	listen_name(args->tcp_fd, true, mon.peer_addr, &mon.peer_port);
 	listen_name(args->tcp_fd, false, mon.local_addr, &mon.local_port);
+	title_set("ksshd-monitor", "ksshd: [monitor of %s port %u]",
+		  mon.peer_addr, mon.peer_port);
 	log_verbose("Connection from %s port %u on %s port %u", mon.peer_addr,
 		    mon.peer_port, mon.local_addr, mon.local_port);
 	if (!run_auth(&mon)) {
@@ -215,6 +218,8 @@ int monitor_run(const struct monitor_args *args)
 		mon.startup_fd = -1;
 		mon.deadline_ms = 0;
 		mon.state = MON_STATE_SESSION;
+		title_set("ksshd-monitor", "ksshd: %s [monitor of %s port %u]",
+			  mon.account.name, mon.peer_addr, mon.peer_port);
 		code = monitor_session(&mon);
 	}
 	monitor_exit(&mon);

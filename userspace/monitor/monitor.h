@@ -29,7 +29,7 @@ struct sandbox;
 #define MON_ANS_USER		6
 #define MON_REQ_KEY_ALLOWED	7	/* string alg, string blob */
 #define MON_ANS_KEY_ALLOWED	8	/* boolean allowed */
-#define MON_REQ_KEY_VERIFY	9	/* string alg, string blob, string sig */
+#define MON_REQ_KEY_VERIFY	9	/* string alg, blob, signature */
 #define MON_ANS_KEY_VERIFY	10	/* boolean authenticated */
 #define MON_REQ_EXPORT		11	/* struct transport_state by fields */
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Requests: which may come when, and what we answer. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel/session.h"
 #include "core/core.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -112,7 +114,6 @@ static const char *shown_user(const struct monitor *mon, char *out,
 static int answer_user(struct monitor *mon, struct buf *in, struct buf *out)
 {
 	char *user = NULL;
-	char shown[128];
 	int err;
 
 	err = buf_get_cstring(in, &user);
@@ -120,22 +121,34 @@ static int answer_user(struct monitor *mon, struct buf *in, struct buf *out)
 		err = buf_end(in);
 	if (!err && (mon->user || !mon->session_id_len))
 		err = -EPERM;
-	if (!err)
-		err = account_lookup(&mon->account, mon->args->conf, user);
 	if (err) {
 		free(user);
 		return err;
 	}
 	mon->user = user;
-	if (!mon->account.allowed && mon->account.refusal)
-		log_info("User %s from %s port %u not allowed: %s",
-			 shown_user(mon, shown, sizeof(shown)), mon->peer_addr,
-			 mon->peer_port, mon->account.refusal);
-	else if (!mon->account.allowed)
-		log_info("Invalid user %s from %s port %u",
-			 shown_user(mon, shown, sizeof(shown)), mon->peer_addr,
-			 mon->peer_port);
+	mon->lookup_due = true;
 	return buf_put_u32(out, 0);
+}
+
+int monitor_lookup_user(struct monitor *mon)
+{
+	char shown[128];
+	int err;
+
+	if (!mon->lookup_due)
+		return 0;
+	mon->lookup_due = false;
+	err = account_lookup(&mon->account, mon->args->conf, mon->user);
+	if (err || mon->account.allowed)
+		return err;
+	shown_user(mon, shown, sizeof(shown));
+	if (mon->account.refusal)
+		log_info("User %s from %s port %u not allowed: %s", shown,
+			 mon->peer_addr, mon->peer_port, mon->account.refusal);
+	else
+		log_info("Invalid user %s from %s port %u", shown,
+			 mon->peer_addr, mon->peer_port);
+	return 0;
 }
 
 static const char *type_label(const struct key *key)
@@ -292,6 +305,8 @@ static int answer_key_allowed(struct monitor *mon, struct buf *in,
 		err = buf_end(in);
 	if (!err && !mon->user)
 		err = -EPERM;
+	if (!err)
+		err = monitor_lookup_user(mon);
 	if (!err)
 		err = check_key(mon, alg, blob, len, &allowed);
 	if (!err) {

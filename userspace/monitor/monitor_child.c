@@ -18,6 +18,7 @@
 #include "channel/session.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "lib/title.h"
 #include "monitor/monitor_impl.h"
 
 /* All that a child has; 0 to 2 are /dev/null. */
@@ -76,7 +77,6 @@ static int enter_child(struct monitor *mon, int monitor_fd, int log_fd,
 	int tcp_fd = mon->args->tcp_fd;
 	int err;
 
-	prctl(PR_SET_NAME, name);
 	/* forked, not executed: the keys came along */
 	host_keys_free(mon->args->host_keys);
 	log_to_fd(log_fd);
@@ -147,6 +147,8 @@ static int run_auth(struct monitor *mon)
 	const char *step;
 	int err;
 
+	title_set("ksshd-auth", "ksshd: [auth of %s port %u]", mon->peer_addr,
+		  mon->peer_port);
 	err = sandbox_enter(mon->args->sandbox, &step);
 	if (err) {
 		log_error("auth: cannot enter the sandbox: %s: %s", step,
@@ -185,6 +187,8 @@ static int become_user(struct monitor *mon)
 	char prefix[64];
 	int err;
 
+	title_set("ksshd-session", "ksshd: %s [session of %s port %u]",
+		  account->name, mon->peer_addr, mon->peer_port);
 	if (setsid() < 0)
 		return -errno;
 	err = account_become(account);

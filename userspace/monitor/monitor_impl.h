@@ -15,7 +15,7 @@
 
 /* What a connection has come to; the bits are those of the request table. */
 #define MON_STATE_PREAUTH	(1 << 0)	/* the user is not known */
-#define MON_STATE_AUTHED	(1 << 1)	/* known, keys not handed over */
+#define MON_STATE_AUTHED	(1 << 1)	/* known, keys still in auth */
 #define MON_STATE_EXPORTED	(1 << 2)	/* auth has nothing to ask */
 #define MON_STATE_SESSION	(1 << 3)
 
@@ -37,6 +37,7 @@
  * @session_id: first hash that was signed
  * @session_id_len: its length, 0: none yet
  * @user: as the peer says it, NULL: not yet
+ * @lookup_due: monitor_lookup_user() has not been called for it yet
  * @account: what is behind it
  * @failures: refused keys and signatures
  * @allowed: blob of the key that was allowed last
@@ -64,6 +65,7 @@ struct monitor {
 	uint8_t session_id[SESSION_ID_MAX];
 	size_t session_id_len;
 	char *user;
+	bool lookup_due;
 	struct account account;
 	unsigned int failures;
 	uint8_t *allowed;
@@ -92,6 +94,11 @@ int monitor_serve(struct monitor *mon, int *status);
  */
 int monitor_answer(struct monitor *mon, uint8_t type, struct buf *in,
 		   uint8_t *ans_type, struct buf *out);
+/*
+ * Look at the account of the user who was named. Called when the answer is on
+ * its way: its time is not seen by the peer. 0 or -errno.
+ */
+int monitor_lookup_user(struct monitor *mon);
 
 /* monitor_key.c */
 /* Look the key up, in a process that is the user. 0 or -errno. */

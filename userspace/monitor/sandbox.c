@@ -87,7 +87,8 @@ static int add_rules(scmp_filter_ctx ctx)
 	/* memory, but never code */
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
-				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC,
+					       0),
 				       SCMP_A3(SCMP_CMP_MASKED_EQ,
 					       MAP_ANONYMOUS, MAP_ANONYMOUS));
 	if (!err)

@@ -74,6 +74,12 @@ int ulp_channel(int fd, const struct kssh_channel *channel)
 	return arg.fd;
 }
 
+bool ulp_has_cipher(uint16_t cipher)
+{
+	return cipher == KSSH_CIPHER_AES_128_GCM ||
+	       cipher == KSSH_CIPHER_AES_256_GCM;
+}
+
 bool ulp_present(void)
 {
 	return !access("/sys/module/kssh", F_OK);

@@ -23,6 +23,9 @@ int ulp_rekey_limits(int fd, uint64_t bytes, uint32_t seconds);
 /* Bind a channel; returns the socket (O_CLOEXEC, O_NONBLOCK) or -errno. */
 int ulp_channel(int fd, const struct kssh_channel *channel);
 
+/* Can the module of this version take the cipher? KSSH_CIPHER_* */
+bool ulp_has_cipher(uint16_t cipher);
+
 /* Is the module there? For log lines and -t; loads nothing. */
 bool ulp_present(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Key sets and the state of a transport, as they are handed from hand to hand. */
+/* Key sets and the state of a transport, as they go from hand to hand. */
 #ifndef KSSH_PACKET_NEWKEYS_H
 #define KSSH_PACKET_NEWKEYS_H
 

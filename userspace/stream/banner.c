@@ -2,7 +2,6 @@
 /* The version exchange, RFC 4253 4.2. */
 #include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -140,21 +139,31 @@ static int recv_line(int fd, int64_t deadline_ms, char *line, size_t *len)
  */
 int banner_check(const char *line, size_t len)
 {
-	size_t i;
+	const char *version = line + 4;
+	const char *dash;
+	size_t i, n;
 
 	if (len < 4 || memcmp(line, "SSH-", 4))
 		return -EPROTO;
 	for (i = 0; i < len; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
 			return -EPROTO;
-	if (len > 8 && !memcmp(line, "SSH-2.0-", 8))
-		return line[8] == ' ' ? -EPROTO : 0;
+	dash = memchr(version, '-', len - 4);
+	if (!dash)
+		return -EPROTO;
+	n = dash - version;
+	/* the software version must begin behind it */
+	if (dash + 1 == line + len || dash[1] == ' ')
+		return -EPROTO;
+	if (n == 3 && !memcmp(version, "2.0", 3))
+		return 0;
 	/* RFC 4253 5.1: 1.99 says that both versions are spoken */
-	if (len > 9 && !memcmp(line, "SSH-1.99-", 9))
-		return line[9] == ' ' ? -EPROTO : 0;
-	if (line[4] >= '0' && line[4] <= '9' && (len < 8 || memcmp(line + 4, "2.0-", 4)))
-		return -EPROTONOSUPPORT;
-	return -EPROTO;
+	if (n == 4 && !memcmp(version, "1.99", 4))
+		return 0;
+	for (i = 0; i < n; i++)
+		if (version[i] != '.' && (version[i] < '0' || version[i] > '9'))
+			return -EPROTO;
+	return n ? -EPROTONOSUPPORT : -EPROTO;
 }
 
 int banner_recv(int fd, int64_t deadline_ms, char *line, size_t line_len)
