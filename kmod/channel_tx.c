@@ -295,8 +295,7 @@ static int tx_step(struct kssh_chan_sock *csk, struct msghdr *msg)
 		}
 		return -EAGAIN;
 	}
-	ret = kssh_pkt_add(csk->pkt, &msg->msg_iter, len,
-			   msg->msg_flags & MSG_SPLICE_PAGES, more);
+	ret = kssh_pkt_add(csk->pkt, &msg->msg_iter, len, more);
 	if (ret <= 0) {
 		tx_refund(chan, len);
 		return ret ? ret : -ENOBUFS;
@@ -386,8 +385,8 @@ static int tx_write(struct kssh_chan_sock *csk, struct msghdr *msg, long timeo)
 /**
  * kssh_chan_sendmsg - sendmsg on a channel socket
  * @sock: the socket
- * @msg: data. MSG_MORE keeps the packet open; MSG_SPLICE_PAGES takes pages;
- *	MSG_ZEROCOPY is accepted: the data are consumed on return
+ * @msg: data. MSG_MORE keeps the packet open; MSG_SPLICE_PAGES
+ *	and MSG_ZEROCOPY are accepted: data are consumed on return
  * @size: how much
  *
  * Return: bytes taken or an error

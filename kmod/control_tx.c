@@ -75,7 +75,7 @@ static int ctl_send(struct kssh_context *ctx, struct msghdr *msg, u32 size,
 
 	kssh_pkt_reset(pkt, 1);
 	while (left) {
-		err = kssh_pkt_add(pkt, &msg->msg_iter, left, false, false);
+		err = kssh_pkt_add(pkt, &msg->msg_iter, left, false);
 		if (err <= 0)
 			goto out;
 		left -= err;

@@ -44,7 +44,6 @@
 /* Packets up to this many bytes on the wire share pages. */
 #define KSSH_TX_SMALL		1024
 #define KSSH_TX_HEAD		96
-#define KSSH_TX_SEGS		20
 /* Largest payload of a message on the TCP socket. */
 #define KSSH_CTL_MAX		(KSSH_TX_BUF - KSSH_TX_HEAD)
 /* Back-pressure on messages nobody reads. */
@@ -63,9 +62,8 @@ struct kssh_cipher;
  * struct kssh_cipher_ops - what a cipher (with its MAC) does
  * @setup: take the keys
  * @destroy: wipe and free
- * @seal: encrypt and authenticate one packet. @src and @dst begin with the
- *	4-byte length field, filled in; @dst has room for the tag. Same list:
- *	in place
+ * @seal: encrypt and authenticate one packet in place. @sg begins with the
+ *	4-byte length field, filled in, and ends with room for the tag
  * @open_len: packet_length from the first bytes of a packet
  * @open: check and decrypt in place; @sg begins with the length field as it
  *	came and ends with the tag
@@ -76,8 +74,7 @@ struct kssh_cipher_ops {
 		     const struct kssh_crypto_info *info);
 	void (*destroy)(struct kssh_cipher *cipher);
 	int (*seal)(struct kssh_cipher *cipher, u32 pkt_seq,
-		    struct scatterlist *src, struct scatterlist *dst,
-		    u32 pkt_len);
+		    struct scatterlist *sg, u32 pkt_len);
 	u32 (*open_len)(struct kssh_cipher *cipher, u32 pkt_seq,
 			const u8 *hdr);
 	int (*open)(struct kssh_cipher *cipher, u32 pkt_seq,
@@ -123,11 +120,8 @@ struct kssh_cipher {
  * @data_len: data in the packet, the header of the message not counted
  * @hdr_len: padding_length and the header of the message
  * @head_len: bytes in @head
- * @nseg: entries of @seg
- * @spliced: some of @seg are pages of others
- * @head: start of the packet from padding_length on, as long as it is short
- * @seg: where the plaintext of @page's bytes stands: in @page itself at its
- *	final place, or in pages of others, with a reference
+ * @head: start of the packet from padding_length on, as long as it is short;
+ *	then it moves into @page
  *
  * Not numbered before it is sealed: it may be kept as long as we like.
  */
@@ -138,10 +132,7 @@ struct kssh_tx_packet {
 	u32 data_len;
 	u16 hdr_len;
 	u16 head_len;
-	u16 nseg;
-	bool spliced;
 	u8 head[KSSH_TX_HEAD];
-	struct bio_vec seg[KSSH_TX_SEGS];
 };
 
 /**
@@ -155,8 +146,7 @@ struct kssh_tx_packet {
  * @npart: entries of @part
  * @part: rest of a sealed packet TCP did not take yet, with page references
  * @frag: page for small packets, headers and tails
- * @src: plaintext of the packet being sealed
- * @dst: ciphertext of the packet being sealed
+ * @sg: the packet being sealed
  * @bytes: on the wire, all keys
  * @packets: all keys
  * @installed: when the keys came, jiffies
@@ -171,8 +161,7 @@ struct kssh_tx {
 	u8 npart;
 	struct bio_vec part[3];
 	struct page_frag frag;
-	struct scatterlist src[KSSH_TX_SEGS + 3];
-	struct scatterlist dst[3];
+	struct scatterlist sg[3];
 	u64 bytes;
 	u64 packets;
 	unsigned long installed;
@@ -438,7 +427,7 @@ void kssh_pkt_reset(struct kssh_tx_packet *pkt, u32 hdr_len);
 void kssh_pkt_free(struct kssh_tx_packet *pkt);
 u32 kssh_pkt_room(const struct kssh_tx_packet *pkt);
 int kssh_pkt_add(struct kssh_tx_packet *pkt, struct iov_iter *iter, u32 len,
-		 bool splice, bool more);
+		 bool more);
 u8 *kssh_pkt_start(struct kssh_tx_packet *pkt);
 bool kssh_tx_ready(struct kssh_context *ctx);
 bool kssh_tx_writable(struct kssh_context *ctx);

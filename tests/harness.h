@@ -369,7 +369,7 @@ static TH_UNUSED bool th_str_ok(const char *file, int line, const char *exp,
 
 #define TH_TRUTH(seen, ss, want, fatal)                                   \
 	TH_CHECK(__extension__({                                          \
-			 bool th_ok = !!(seen) == (want);                 \
+			 bool th_ok = (!!(seen)) == (want);               \
 			 if (!th_ok)                                      \
 				 th_log(__FILE__, __LINE__,               \
 					"Expected %s to be %s", ss,       \

@@ -284,6 +284,11 @@ server_n=0
 port=0
 spare=()	# "pid log processes descriptors" of other servers
 
+# What the module can do. A client that may would choose something else.
+kernel_ciphers=${KSSH_KERNEL_CIPHERS:-aes128-gcm@openssh.com
+	aes256-gcm@openssh.com}
+kernel_ciphers=$(echo $kernel_ciphers) # one space between them
+
 # conf_write FILE PORT LINE...: our lines first, they win
 conf_write()
 {
@@ -313,6 +318,8 @@ conf_write()
 			echo "LogLevel VERBOSE"
 			echo "DataPath $KSSH_PATH"
 		fi
+		[ "$KSSH_PATH" != kernel ] ||
+			echo "Ciphers ${kernel_ciphers// /,}"
 	} | awk -v stock="${KSSH_SSHD:-}" '
 		tolower($1) == "datapath" && (stock || seen++) { next }
 		{ print }' >"$file"
@@ -538,14 +545,14 @@ ksh_ssh()
 		esac
 		shift
 	done
-	timeout "$hang" ssh "${opts[@]}" -p "$port" \
-		"${more[@]}" "$user@127.0.0.1" "$@"
+	timeout "$hang" ssh "${more[@]}" "${opts[@]}" -p "$port" \
+		"$user@127.0.0.1" "$@"
 }
 
 # ksh_sftp [OPTION...]: the batch is read from standard input
 ksh_sftp()
 {
-	timeout "$hang" sftp "${opts[@]}" -P "$port" -b - "$@" \
+	timeout "$hang" sftp "$@" "${opts[@]}" -P "$port" -b - \
 		"$user@127.0.0.1"
 }
 

@@ -47,7 +47,7 @@ static int check_tx(struct channel *ch)
 		return -EPIPE;
 	if (ch->close_rcvd)
 		return 1;
-	if (ch->conn && ch->conn->backlog) {
+	if (ch->conn && conn_has_backlog(ch->conn)) {
 		ch->after_backlog = true;
 		return -EAGAIN;
 	}

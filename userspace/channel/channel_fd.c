@@ -409,10 +409,6 @@ static void fd_peer_closed(struct channel *ch)
 
 	ring_cancel(cf->ring, &cf->tx_op);
 	drop_kept(cf);
-	if (cf->want_write) {
-		cf->want_write = false;
-		channel_notify_writable(ch);
-	}
 }
 
 static void fd_detach(struct channel *ch)

@@ -16,6 +16,7 @@ struct reap {
 };
 
 #define CHANNEL_ENV_MAX	32
+#define CHANNEL_ENV_LEN	1024
 
 /**
  * struct channel_ops - a data path below a channel
@@ -74,7 +75,7 @@ struct channel_ops {
  * @finishing: channel_finish() was called
  * @close_sent: our CHANNEL_CLOSE is out
  * @close_rcvd: the peer's CHANNEL_CLOSE came
- * @after_backlog: the consumer wants to write once control messages are out
+ * @after_backlog: the consumer wants to write once the backlog is gone
  * @env: environment the peer asked for, "NAME=value" strings
  * @n_env: how many
  */

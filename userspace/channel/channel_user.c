@@ -226,6 +226,8 @@ static ssize_t user_send_file(struct channel *ch, int fd, off_t off,
 	n = preadv(fd, run.iov, run.n_iov, off);
 	if (n <= 0) {
 		*file_errno = n ? errno : 0;
+		/* The packet may have been opened for this alone. */
+		(void)user_tx_commit(chu->cu, 0);
 		return n ? -EIO : 0;
 	}
 	fill(arg, run.hdr, n);
@@ -332,10 +334,6 @@ static void user_peer_closed(struct channel *ch)
 	buf_free(&chu->kept);
 	chu->rx_eof = true;
 	notify_readable(chu);
-	if (ch->consumer && chu->want_write) {
-		chu->want_write = false;
-		channel_notify_writable(ch);
-	}
 }
 
 static void user_detach(struct channel *ch)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* The connection: which message goes where, and how it ends. */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 #include "channel/conn.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "monitor/monitor.h"
 
 int conn_fail(struct conn *conn, int err, uint32_t disconnect)
 {
@@ -53,6 +55,14 @@ void conn_add_reap(struct conn *conn, struct reap *reap)
 {
 	reap->next = conn->reap;
 	conn->reap = reap;
+}
+
+bool conn_wait(int fd, short events, int64_t due_ms)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int64_t left = due_ms - mon_now_ms();
+
+	return left > 0 && poll(&pfd, 1, left) > 0;
 }
 
 /*

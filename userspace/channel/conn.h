@@ -64,7 +64,7 @@ extern const struct conn_path conn_path_user;
  * @next_id: where the search for a free id begins
  * @lingering: closed by the peer, their consumers still read
  * @backlog: control messages wait to be sent: channels hold back, so that no
- *	data overtakes them
+ *	data overtakes them; see conn_has_backlog()
  * @reap: ended, waiting for operations in flight
  * @kex: key exchange that runs, or NULL
  * @ids: session id, versions, strict flag; no keys
@@ -73,6 +73,7 @@ extern const struct conn_path conn_path_user;
  * @disconnect: RFC 4253 11.1 reason to send, 0 for none
  * @ended: leave the loop
  * @no_more_sessions: the client asked for no-more-sessions@openssh.com
+ * @shortage_logged: once is enough, the peer can cause many
  * @rekey_due: start an exchange when the current batch is done
  * @heard: something came since the last keepalive
  * @alive_missed: keepalives without an answer
@@ -98,6 +99,7 @@ struct conn {
 	uint32_t disconnect;
 	bool ended;
 	bool no_more_sessions;
+	bool shortage_logged;
 	bool rekey_due;
 	bool heard;
 	unsigned int alive_missed;
@@ -121,6 +123,8 @@ int conn_dispatch(struct conn *conn, uint32_t pkt_seq, const uint8_t *payload,
 /* The connection ends: @err for the log, @disconnect for the peer. */
 int conn_fail(struct conn *conn, int err, uint32_t disconnect);
 void conn_add_reap(struct conn *conn, struct reap *reap);
+/* poll(2) for the last words, until mon_now_ms() is @due_ms. */
+bool conn_wait(int fd, short events, int64_t due_ms);
 
 /* conn_rekey.c */
 int conn_rekey_start(struct conn *conn);
@@ -138,7 +142,9 @@ struct channel *conn_channel(struct conn *conn, uint32_t local_id);
 void conn_channel_finished(struct channel *ch);
 /* Every channel ends with the connection. */
 void conn_end_channels(struct conn *conn);
-/* The backlog of control messages is gone. */
+/* Do control messages wait for room, or for new keys? */
+bool conn_has_backlog(const struct conn *conn);
+/* A part of that may have ended: if all has, channels go on. */
 void conn_backlog_gone(struct conn *conn);
 
 /* exec.c */

@@ -51,19 +51,34 @@ static int open_confirmation(struct conn *conn, const struct channel *ch)
 	return conn_send_buf(conn, &msg);
 }
 
-/* Round robin, so that an id just closed is not used again at once. */
+/* Once a connection: the peer can ask for more without end. */
+static void log_shortage(struct conn *conn, const char *what, int err)
+{
+	if (!conn->shortage_logged)
+		log_error("cannot %s for %s: %s", what, conn->args->user,
+			  strerror(-err));
+	conn->shortage_logged = true;
+}
+
+/*
+ * Round robin, so that an id just closed is not used again at once. Channels
+ * whose consumer outlives them count: each may be a command that runs on.
+ */
 static int free_id(struct conn *conn, uint32_t *id)
 {
-	unsigned int i;
+	const struct channel *ch;
+	unsigned int i, used = 0;
 
-	for (i = 0; i < CONN_CHANNELS_MAX; i++) {
-		*id = (conn->next_id + i) % CONN_CHANNELS_MAX;
-		if (!conn->channels[*id]) {
-			conn->next_id = *id + 1;
-			return 0;
-		}
-	}
-	return -ENOSPC;
+	for (ch = conn->lingering; ch; ch = ch->next)
+		used++;
+	for (i = 0; i < CONN_CHANNELS_MAX; i++)
+		used += !!conn->channels[i];
+	if (used >= CONN_CHANNELS_MAX)
+		return -ENOSPC;
+	while (conn->channels[conn->next_id % CONN_CHANNELS_MAX])
+		conn->next_id++;
+	*id = conn->next_id++ % CONN_CHANNELS_MAX;
+	return 0;
 }
 
 /*
@@ -101,7 +116,7 @@ int conn_channel_open(struct conn *conn, struct buf *msg)
 				    "too many channels");
 	err = conn->path->open_channel(conn, &params, &ch);
 	if (err) {
-		log_verbose("cannot open a channel: %s", strerror(-err));
+		log_shortage(conn, "open a channel", err);
 		return open_failure(conn, params.remote_id,
 				    SSH_OPEN_RESOURCE_SHORTAGE,
 				    "no resources for a channel");
@@ -126,14 +141,12 @@ typedef int (*request_fn)(struct conn *conn, struct channel *ch,
  * A key's command="" runs instead of whatever was asked for, which it finds in
  * its environment. @subsystem: @command comes from the configuration.
  */
-static int start_command(struct conn *conn, struct channel *ch,
-			 const char *command, bool subsystem)
+static int start_consumer(struct conn *conn, struct channel *ch,
+			  const char *command, bool subsystem)
 {
 	struct sftp_options options = { .read_only = false };
 	const char *forced = conn->args->forced_command;
 
-	if (ch->consumer)
-		return -EALREADY;
 	if (forced)
 		return strcmp(forced, "internal-sftp") ?
 			       exec_start(conn, ch, forced, command) :
@@ -143,6 +156,20 @@ static int start_command(struct conn *conn, struct channel *ch,
 	return exec_start(conn, ch, command, NULL);
 }
 
+static int start_command(struct conn *conn, struct channel *ch,
+			 const char *command, bool subsystem)
+{
+	int err;
+
+	if (ch->consumer)
+		return -EALREADY;
+	err = start_consumer(conn, ch, command, subsystem);
+	if (err)
+		log_shortage(conn, "start a command", err);
+	return err;
+}
+
+/* RFC 4254 6.5: string "shell", boolean want reply, and no more */
 static int request_shell(struct conn *conn, struct channel *ch,
 			 struct buf *msg)
 {
@@ -151,6 +178,7 @@ static int request_shell(struct conn *conn, struct channel *ch,
 	return start_command(conn, ch, NULL, false);
 }
 
+/* RFC 4254 6.5: "string command" */
 static int request_exec(struct conn *conn, struct channel *ch, struct buf *msg)
 {
 	char *command = NULL;
@@ -172,6 +200,7 @@ static const char *find_subsystem(const struct conf *conf, const char *name)
 	return NULL;
 }
 
+/* RFC 4254 6.5: "string subsystem name" */
 static int request_subsystem(struct conn *conn, struct channel *ch,
 			     struct buf *msg)
 {
@@ -200,7 +229,8 @@ static int add_env(struct channel *ch, const char *name, const char *value)
 {
 	char *var;
 
-	if (ch->consumer || ch->n_env == CHANNEL_ENV_MAX)
+	if (ch->consumer || ch->n_env == CHANNEL_ENV_MAX ||
+	    strlen(name) + strlen(value) > CHANNEL_ENV_LEN)
 		return -ENOSPC;
 	if (!ch->env)
 		ch->env = calloc(CHANNEL_ENV_MAX, sizeof(*ch->env));
@@ -210,6 +240,7 @@ static int add_env(struct channel *ch, const char *name, const char *value)
 	return 0;
 }
 
+/* RFC 4254 6.4: "string variable name, string variable value" */
 static int request_env(struct conn *conn, struct channel *ch, struct buf *msg)
 {
 	char *name = NULL, *value = NULL;
@@ -226,6 +257,7 @@ static int request_env(struct conn *conn, struct channel *ch, struct buf *msg)
 	return err;
 }
 
+/* RFC 4254 6.9: "string signal name (without the "SIG" prefix)" */
 static int request_signal(struct conn *conn, struct channel *ch,
 			  struct buf *msg)
 {
@@ -417,6 +449,8 @@ int conn_channel_close(struct conn *conn, struct buf *msg)
 	ch->next = conn->lingering;
 	conn->lingering = ch;
 	ch->ops->peer_closed(ch);
+	/* Whoever waits to send need not: it goes nowhere. */
+	channel_notify_writable(ch);
 	return 0;
 }
 
@@ -438,13 +472,17 @@ void conn_end_channels(struct conn *conn)
 	}
 }
 
+bool conn_has_backlog(const struct conn *conn)
+{
+	return conn->backlog || buf_len(&conn->held);
+}
+
 void conn_backlog_gone(struct conn *conn)
 {
 	struct channel *ch;
 	unsigned int i;
 
-	conn->backlog = false;
-	for (i = 0; i < CONN_CHANNELS_MAX && !conn->backlog; i++) {
+	for (i = 0; i < CONN_CHANNELS_MAX && !conn_has_backlog(conn); i++) {
 		ch = conn->channels[i];
 		if (!ch || !ch->after_backlog)
 			continue;

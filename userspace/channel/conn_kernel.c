@@ -15,12 +15,15 @@
 #include "core/packet.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "monitor/monitor.h"
 #include "offload/ulp.h"
 
 #define RX_LEN_FIRST	(32 * 1024)
 #define RX_LEN_MAX	(KSSH_PACKET_LEN_MAX + 1024)
 /* Messages read before channels have their turn. */
 #define RX_BUDGET	64
+/* How long the last words may take. */
+#define DRAIN_MS	2000
 /* Above this much unsent we read no further requests. */
 #define TX_BACKLOG_MAX	(64 * 1024)
 
@@ -137,6 +140,7 @@ static void tx_ready(struct ring_op *op, int res)
 		conn_fail(ck->conn, err, 0);
 		return;
 	}
+	ck->conn->backlog = false;
 	conn_backlog_gone(ck->conn);
 	if (ring_op_idle(&ck->rx_op))
 		ring_poll(&ck->conn->ring, &ck->rx_op, ck->fd, POLLIN);
@@ -369,10 +373,13 @@ static void kernel_idle(struct conn *conn)
 static void kernel_stop(struct conn *conn)
 {
 	struct conn_kernel *ck = conn->priv;
+	int64_t due_ms = mon_now_ms() + DRAIN_MS;
 
 	if (!ck)
 		return;
-	(void)send_queue(ck);
+	while (send_queue(ck) == -EAGAIN)
+		if (!conn_wait(ck->fd, POLLOUT, due_ms))
+			break;
 	while (ck->out)
 		pop(ck);
 	mem_free_secret(ck->rx, ck->rx_len);

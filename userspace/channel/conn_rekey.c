@@ -78,6 +78,8 @@ static int release_held(struct conn *conn)
 			err = conn->path->send(conn, payload, len);
 	}
 	buf_reset(&conn->held);
+	if (!err)
+		conn_backlog_gone(conn);
 	return err;
 }
 

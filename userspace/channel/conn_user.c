@@ -117,25 +117,12 @@ static int user_open_channel(struct conn *conn,
 	return channel_user_alloc(ch, conn->priv, params);
 }
 
-/* After a rekey, or after consumers were told to wait: go on with channels. */
-static void push_all(struct conn_user *cu)
-{
-	struct channel *ch;
-	unsigned int i;
-
-	for (i = 0; i < CONN_CHANNELS_MAX && user_tx_ready(cu); i++) {
-		ch = cu->conn->channels[i];
-		if (ch)
-			channel_user_push(channel_user_of(ch));
-	}
-}
-
 static void user_idle(struct conn *conn)
 {
 	struct conn_user *cu = conn->priv;
 
-	if (user_tx_ready(cu))
-		push_all(cu);
+	/* after a rekey, or after consumers were told to wait */
+	user_tx_push(cu);
 	user_tx_flush(cu);
 }
 

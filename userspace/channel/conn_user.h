@@ -7,9 +7,12 @@
 #include "channel/conn.h"
 #include "packet/packet.h"
 
-/* Channel data waits above this much unsent; single messages go beyond. */
+/* Channel data waits above this much unsent; the last run goes beyond. */
 #define USER_TX_SOFT	(256 * 1024)
-#define USER_TX_CAP	(1024 * 1024)
+/* Nothing is read while more than this in messages is unsent. */
+#define USER_TX_ANSWERS	(64 * 1024)
+/* Both, a last message of each size, and what a key exchange kept back. */
+#define USER_TX_CAP	(2 * 1024 * 1024)
 /* A whole packet always fits behind what is left of the last read. */
 #define USER_RX_CAP	(512 * 1024)
 /* Largest data part of a packet we send. */
@@ -39,6 +42,7 @@ struct user_out {
  * @rx_stopped: not parsing: the peer does not read our answers
  * @out: one is sent while the other is filled
  * @fill: index of the one being filled
+ * @answers: bytes of messages other than data in the one being filled
  * @sent: bytes of the other that have left
  * @open: channel whose data packet is open at the end of @out, or NULL
  * @open_ext: that packet is SSH_MSG_CHANNEL_EXTENDED_DATA
@@ -58,6 +62,7 @@ struct conn_user {
 	bool rx_stopped;
 	struct user_out out[2];
 	unsigned int fill;
+	size_t answers;
 	size_t sent;
 	struct channel_user *open;
 	bool open_ext;
@@ -132,6 +137,8 @@ int user_run_commit(struct conn_user *cu, struct channel_user *chu,
 		    size_t len);
 /* Seal the open packet, if any. */
 int user_tx_close(struct conn_user *cu);
+/* There may be room: channels take turns. */
+void user_tx_push(struct conn_user *cu);
 /* Send what there is, unless a send is in flight. */
 void user_tx_flush(struct conn_user *cu);
 /* Blocking for a moment: the last words of a connection. */

@@ -78,7 +78,7 @@ static int parse(struct conn_user *cu)
 	int err;
 
 	while (cu->in_off < cu->in_len && !cu->conn->ended) {
-		if (cu->out[cu->fill].len >= USER_TX_SOFT) {
+		if (cu->answers >= USER_TX_ANSWERS) {
 			cu->rx_stopped = true;
 			return 0;
 		}
@@ -125,7 +125,7 @@ void user_rx_start(struct conn_user *cu)
 
 void user_rx_resume(struct conn_user *cu)
 {
-	if (!cu->rx_stopped || cu->out[cu->fill].len >= USER_TX_SOFT)
+	if (!cu->rx_stopped || cu->answers >= USER_TX_ANSWERS)
 		return;
 	cu->rx_stopped = false;
 	go_on(cu);

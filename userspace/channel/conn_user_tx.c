@@ -11,22 +11,24 @@
 #include <sys/socket.h>
 
 #include "channel/conn_user.h"
+#include "monitor/monitor.h"
 
 /* How long the last words may take. */
-#define DRAIN_MS	500
+#define DRAIN_MS	2000
 
 static struct user_out *fill_of(struct conn_user *cu)
 {
 	return &cu->out[cu->fill];
 }
 
+/* A packet that cannot be sealed is lost, and the connection with it. */
 static int seal(struct conn_user *cu, size_t payload_len)
 {
 	struct user_out *out = fill_of(cu);
 	int err = packet_tx_seal(&cu->tx, out->data + out->len, payload_len);
 
 	if (err)
-		return err;
+		return conn_fail(cu->conn, err, 0);
 	out->len += packet_tx_size(&cu->tx, payload_len);
 	if (kssh_rekey_due(&cu->tx.use))
 		cu->conn->rekey_due = true;
@@ -59,6 +61,7 @@ int user_tx_message(struct conn_user *cu, const uint8_t *payload, size_t len)
 	if (out->len + packet_tx_size(&cu->tx, len) > USER_TX_CAP)
 		return -ENOBUFS;
 	memcpy(out->data + out->len + PACKET_HDR_LEN, payload, len);
+	cu->answers += packet_tx_size(&cu->tx, len);
 	return seal(cu, len);
 }
 
@@ -189,33 +192,28 @@ static void submit(struct conn_user *cu)
 
 void user_tx_flush(struct conn_user *cu)
 {
-	int err = user_tx_close(cu);
-
-	if (err) {
-		conn_fail(cu->conn, err, 0);
-		return;
-	}
-	if (!ring_op_idle(&cu->send_op) || !fill_of(cu)->len)
+	if (user_tx_close(cu) || !ring_op_idle(&cu->send_op) ||
+	    !fill_of(cu)->len)
 		return;
 	cu->fill = !cu->fill;
 	fill_of(cu)->len = 0;
+	cu->answers = 0;
 	cu->sent = 0;
 	submit(cu);
 }
 
-/* Room came: channels take turns, each from where the last round ended. */
-static void push_channels(struct conn_user *cu)
+/* Each round begins where the room of the last one ended. */
+void user_tx_push(struct conn_user *cu)
 {
 	struct channel *ch;
-	unsigned int i, id;
+	unsigned int i;
 
 	for (i = 0; i < CONN_CHANNELS_MAX && user_tx_ready(cu); i++) {
-		id = (cu->next_turn + i) % CONN_CHANNELS_MAX;
-		ch = cu->conn->channels[id];
+		ch = cu->conn->channels[cu->next_turn];
+		cu->next_turn = (cu->next_turn + 1) % CONN_CHANNELS_MAX;
 		if (ch)
 			channel_user_push(channel_user_of(ch));
 	}
-	cu->next_turn = (cu->next_turn + 1) % CONN_CHANNELS_MAX;
 }
 
 void user_tx_sent(struct ring_op *op, int res)
@@ -223,8 +221,12 @@ void user_tx_sent(struct ring_op *op, int res)
 	struct conn_user *cu = op->arg;
 	struct user_out *out = &cu->out[!cu->fill];
 
-	if (res <= 0) {
-		conn_fail(cu->conn, res ? res : -EPIPE, 0);
+	if (res == -EINTR || res == -EAGAIN)
+		res = 0;
+	else if (!res)
+		res = -EPIPE;
+	if (res < 0) {
+		conn_fail(cu->conn, res, 0);
 		return;
 	}
 	cu->sent += res;
@@ -235,16 +237,15 @@ void user_tx_sent(struct ring_op *op, int res)
 	out->len = 0;
 	/* Start on what has piled up before more is made. */
 	user_tx_flush(cu);
-	push_channels(cu);
+	user_tx_push(cu);
 	user_rx_resume(cu);
 }
 
-static void drain_one(int fd, const uint8_t *p, size_t len)
+static void drain_one(int fd, const uint8_t *p, size_t len, int64_t due_ms)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
 	ssize_t n;
 
-	while (len && poll(&pfd, 1, DRAIN_MS) > 0) {
+	while (len && conn_wait(fd, POLLOUT, due_ms)) {
 		n = send(fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n <= 0)
 			return;
@@ -256,11 +257,19 @@ static void drain_one(int fd, const uint8_t *p, size_t len)
 void user_tx_drain(struct conn_user *cu)
 {
 	struct user_out *out = &cu->out[!cu->fill];
+	int64_t due_ms = mon_now_ms() + DRAIN_MS;
+	int n = 0;
 
-	/* With a send in flight nobody knows where the stream stands. */
-	if (user_tx_close(cu) || !ring_op_idle(&cu->send_op))
+	if (user_tx_close(cu))
 		return;
-	if (out->len)
-		drain_one(cu->fd, out->data + cu->sent, out->len - cu->sent);
-	drain_one(cu->fd, fill_of(cu)->data, fill_of(cu)->len);
+	/* With a send in flight nobody knows where the stream stands. */
+	if (!ring_op_idle(&cu->send_op))
+		n = ring_finish(&cu->conn->ring, &cu->send_op, DRAIN_MS);
+	if (n < 0)
+		return;
+	cu->sent += n;
+	if (cu->sent < out->len)
+		drain_one(cu->fd, out->data + cu->sent, out->len - cu->sent,
+			  due_ms);
+	drain_one(cu->fd, fill_of(cu)->data, fill_of(cu)->len, due_ms);
 }

@@ -313,7 +313,7 @@ static void set_env(const char *name, const char *fmt, ...)
 
 static void set_env(const char *name, const char *fmt, ...)
 {
-	char value[512];
+	char value[256];	/* two addresses and ports */
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -330,13 +330,14 @@ static void child_env(const struct session_args *args,
 	clearenv();
 	for (i = 0; i < ch->n_env; i++)
 		putenv(ch->env[i]);
-	set_env("USER", "%s", args->user);
-	set_env("LOGNAME", "%s", args->user);
-	set_env("HOME", "%s", args->home);
-	set_env("SHELL", "%s", args->shell);
-	set_env("PATH", "%s", args->uid ?
-		"/usr/local/bin:/usr/bin:/bin:/usr/games" :
-		"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+	setenv("USER", args->user, 1);
+	setenv("LOGNAME", args->user, 1);
+	setenv("HOME", args->home, 1);
+	setenv("SHELL", args->shell, 1);
+	setenv("PATH", args->uid ?
+	       "/usr/local/bin:/usr/bin:/bin:/usr/games" :
+	       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	       1);
 	set_env("SSH_CLIENT", "%s %u %u", args->peer_addr, args->peer_port,
 		args->local_port);
 	set_env("SSH_CONNECTION", "%s %u %s %u", args->peer_addr,
@@ -439,7 +440,5 @@ err_stdio:
 	close_stdio(&io);
 err_free:
 	free(exec);
-	log_error("cannot start a command for %s: %s", conn->args->user,
-		  strerror(-err));
 	return err;
 }

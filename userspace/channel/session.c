@@ -10,11 +10,12 @@
 #include "channel/conn.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "monitor/monitor.h"
 #include "packet/cipher.h"
 
 #define RING_ENTRIES	64
 /* How long the peer may take to read why we left. */
-#define LINGER_MS	500
+#define LINGER_MS	1000
 
 static void reap_idle(struct conn *conn)
 {
@@ -112,17 +113,13 @@ static void send_disconnect(struct conn *conn)
  */
 static void linger(int fd)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
-	uint8_t drop[4096];
-	int turns;
+	int64_t due_ms = mon_now_ms() + LINGER_MS;
+	uint8_t drop[16 * 1024];
 
 	shutdown(fd, SHUT_WR);
-	for (turns = 0; turns < 256; turns++) {
-		if (poll(&pfd, 1, LINGER_MS) <= 0)
-			return;
+	while (conn_wait(fd, POLLIN, due_ms))
 		if (recv(fd, drop, sizeof(drop), MSG_DONTWAIT) <= 0)
 			return;
-	}
 }
 
 static void end(struct conn *conn)

@@ -41,6 +41,9 @@ static struct io_uring_sqe *get_sqe(struct ring *ring)
 		io_uring_submit(&ring->uring);
 		sqe = io_uring_get_sqe(&ring->uring);
 	}
+	if (!sqe)
+		/* No memory in the kernel: nothing can be promised. */
+		abort();
 	return sqe;
 }
 
@@ -144,18 +147,18 @@ void ring_cancel(struct ring *ring, struct ring_op *op)
 	io_uring_sqe_set_data(sqe, NULL);
 }
 
-static void complete(struct ring *ring, struct ring_op *op, int res)
+/* It has completed. False: it was cancelled, nobody is to hear of it. */
+static bool forget(struct ring *ring, struct ring_op *op)
 {
 	bool cancelled;
 
 	if (!op)
-		return;
+		return false;
 	ring->pending--;
 	cancelled = op->zombie;
 	op->pending = false;
 	op->zombie = false;
-	if (!cancelled)
-		op->fn(op, res);
+	return !cancelled;
 }
 
 /* One batch, so that ->idle sees all that came together. */
@@ -169,8 +172,36 @@ static void complete_batch(struct ring *ring)
 
 		/* Seen first: the function may submit and complete more. */
 		io_uring_cqe_seen(&ring->uring, cqe);
-		complete(ring, op, res);
+		if (forget(ring, op))
+			op->fn(op, res);
 	}
+}
+
+int ring_finish(struct ring *ring, struct ring_op *op, unsigned int ms)
+{
+	struct __kernel_timespec ts = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = ms % 1000 * 1000000,
+	};
+	struct io_uring_cqe *cqe;
+	int err = 0, res = 0;
+
+	if (ring->use_poll) {
+		/* Nothing has been done of it. */
+		ring_cancel(ring, op);
+		return 0;
+	}
+	while (op->pending && (!err || err == -EINTR)) {
+		err = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1,
+						       &ts, NULL);
+		err = err < 0 ? err : 0;
+		while (op->pending && !io_uring_peek_cqe(&ring->uring, &cqe)) {
+			res = cqe->res;
+			forget(ring, io_uring_cqe_get_data(cqe));
+			io_uring_cqe_seen(&ring->uring, cqe);
+		}
+	}
+	return op->pending ? err : res;
 }
 
 static int uring_turn(struct ring *ring)

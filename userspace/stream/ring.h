@@ -83,6 +83,12 @@ void ring_timeout(struct ring *ring, struct ring_op *op,
  */
 void ring_cancel(struct ring *ring, struct ring_op *op);
 
+/*
+ * Wait up to @ms for @op, whose function is not called, nor are those of what
+ * completes meanwhile: the loop has ended. Result of @op; -ETIME.
+ */
+int ring_finish(struct ring *ring, struct ring_op *op, unsigned int ms);
+
 /* ring_poll.c: the loop on poll(2), called by ring.c */
 enum ring_wait_kind { RING_POLL, RING_RECV, RING_SEND, RING_TIMEOUT };
 
