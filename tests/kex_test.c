@@ -551,12 +551,20 @@ TEST_F(kex, ends_when_nothing_is_in_common)
 	EXPECT_EQ(SSH_DISCONNECT_KEY_EXCHANGE_FAILED, c->disconnect);
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, "ssh-rsa,ssh-dss", GCM, HMAC,
 				      "none"));
+	EXPECT_STREQ("no matching host key type found. "
+		     "Their offer: ssh-rsa,ssh-dss", kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, "3des-cbc,none", HMAC,
 				      "none"));
+	EXPECT_STREQ("no matching cipher found. Their offer: 3des-cbc,none",
+		     kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, "aes128-ctr",
 				      "hmac-md5,none", "none"));
+	EXPECT_STREQ("no matching MAC found. Their offer: hmac-md5,none",
+		     kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, GCM, HMAC,
 				      "zlib@openssh.com"));
+	EXPECT_STREQ("no matching compression method found. "
+		     "Their offer: zlib@openssh.com", kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, "", "", "", "", ""));
 	/* markers are no methods */
 	EXPECT_EQ(-ENOMSG, feed_lists(c, "ext-info-c", ED, GCM, HMAC, "none"));

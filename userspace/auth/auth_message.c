@@ -88,7 +88,7 @@ static int input_kex(struct auth *auth, uint32_t pkt_seq,
 	err = kex_input(auth->kex, pkt_seq, payload, len, &disconnect);
 	if (err == -ENOMSG)
 		return auth_fail(auth, err, disconnect,
-				 "no algorithm in common");
+				 kex_describe(auth->kex));
 	if (err)
 		return auth_fail(auth, err, disconnect,
 				 "key exchange failed");

@@ -344,6 +344,20 @@ static void child_env(const struct session_args *args,
 		args->peer_port, args->local_addr, args->local_port);
 }
 
+/*
+ * As if nobody had changed a thing: whoever started the server may have had
+ * signals ignored. By system call, since libc keeps two of them to itself.
+ */
+static void reset_signals(void)
+{
+	static const unsigned long long none[4];	/* SIG_DFL, all zero */
+	int nr;
+
+	for (nr = 1; nr < NSIG; nr++)
+		syscall(SYS_rt_sigaction, nr, none, NULL, sizeof(none[0]));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none[0]));
+}
+
 static void child(const struct session_args *args, const struct channel *ch,
 		  const struct stdio *io, const char *command,
 		  const char *original) __attribute__((noreturn));
@@ -354,13 +368,10 @@ static void child(const struct session_args *args, const struct channel *ch,
 {
 	const char *base = strrchr(args->shell, '/');
 	char login[256];
-	sigset_t none;
 
 	base = base ? base + 1 : args->shell;
 	setsid();
-	signal(SIGPIPE, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	reset_signals();
 	dup2(io->in[0], 0);
 	dup2(io->out[1], 1);
 	dup2(io->err[1], 2);

@@ -54,8 +54,9 @@ struct kexinit {
 
 #define KEX_NAME_MAX	64	/* RFC 4251 6, last paragraph */
 
-/* @mac_* are NULL with an AEAD. */
+/* @mac_* are NULL with an AEAD; @at is the list that was looked at last. */
 struct kex_choice {
+	enum kexinit_list at;
 	const struct kex_alg *kex;
 	char hostkey[KEX_NAME_MAX + 1];
 	const struct cipher_desc *cipher_c2s;
@@ -74,7 +75,7 @@ int kexinit_fill(struct buf *out, const struct kex_proposal *proposal,
 		 bool first);
 /* Views into @payload. 0 or -EPROTO. */
 int kexinit_parse(const uint8_t *payload, size_t len, struct kexinit *init);
-/* 0, or -ENOMSG: nothing in common. */
+/* 0, or -ENOMSG: nothing in common in the list @choice->at. */
 int kexinit_negotiate(const struct kexinit *client,
 		      const struct kexinit *server, struct kex_choice *choice);
 

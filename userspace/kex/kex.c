@@ -7,6 +7,7 @@
 
 #include "core/core.h"
 #include "kex/internal.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 #define KEXINIT_MAX	(256 * 1024)
@@ -36,7 +37,7 @@
  * @peer_init: payload of the peer's
  * @choice: agreed on
  * @rx_keys: to be installed at the peer's NEWKEYS
- * @names: of @choice, for people
+ * @names: of @choice, for people; or what there was no choice of
  */
 struct kex {
 	const struct kex_ops *ops;
@@ -182,6 +183,26 @@ static void describe(struct kex *kex)
 		 c->mac_s2c ? c->mac_s2c->name : "");
 }
 
+/* In OpenSSH's words, which people look for in a log. */
+static void describe_failure(struct kex *kex, const struct name_list *offer)
+{
+	static const char *const what[KEXINIT_LISTS] = {
+		[KEXINIT_KEX] = "key exchange method",
+		[KEXINIT_HOSTKEY] = "host key type",
+		[KEXINIT_CIPHER_C2S] = "cipher",
+		[KEXINIT_CIPHER_S2C] = "cipher",
+		[KEXINIT_MAC_C2S] = "MAC",
+		[KEXINIT_MAC_S2C] = "MAC",
+		[KEXINIT_COMP_C2S] = "compression method",
+		[KEXINIT_COMP_S2C] = "compression method",
+	};
+	char shown[256];
+
+	snprintf(kex->names, sizeof(kex->names),
+		 "no matching %s found. Their offer: %s", what[kex->choice.at],
+		 log_escape(shown, sizeof(shown), offer->p, offer->len));
+}
+
 /*
  * OpenSSH PROTOCOL 1.10 (strict-kex): the markers count in the first KEXINIT
  * only, which must then be the first packet of all.
@@ -228,6 +249,8 @@ static int input_kexinit(struct kex *kex, uint32_t pkt_seq,
 			    &mine);
 	if (!err)
 		err = kexinit_negotiate(&theirs, &mine, &kex->choice);
+	if (err == -ENOMSG)
+		describe_failure(kex, &theirs.lists[kex->choice.at]);
 	if (err)
 		return err;
 	kex->skip_guess = kex->choice.wrong_guess;

@@ -94,7 +94,10 @@ int kex_input(struct kex *kex, uint32_t pkt_seq, const uint8_t *payload,
 const uint8_t *kex_session_id(const struct kex *kex, size_t *len);
 bool kex_strict(const struct kex *kex);
 bool kex_peer_ext_info(const struct kex *kex);
-/* Names agreed on, for the log: "mlkem768x25519-sha256 ssh-ed25519 ..." */
+/*
+ * Names agreed on, for the log: "mlkem768x25519-sha256 ssh-ed25519 ..."; after
+ * -ENOMSG what there was no choice of, and what the peer offered.
+ */
 const char *kex_describe(const struct kex *kex);
 
 #endif

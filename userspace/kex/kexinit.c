@@ -152,11 +152,13 @@ int kexinit_parse(const uint8_t *payload, size_t len, struct kexinit *init)
  * list of the other side, hence never chosen.
  */
 static int choose(const struct kexinit *client, const struct kexinit *server,
-		  enum kexinit_list which, char name[KEX_NAME_MAX + 1])
+		  enum kexinit_list which, struct kex_choice *choice,
+		  char name[KEX_NAME_MAX + 1])
 {
 	struct name_list left = client->lists[which];
 	struct name_list theirs;
 
+	choice->at = which;
 	while (name_list_next(&left, &theirs)) {
 		if (theirs.len > KEX_NAME_MAX)
 			continue;
@@ -170,13 +172,16 @@ static int choose(const struct kexinit *client, const struct kexinit *server,
 
 static int choose_cipher(const struct kexinit *client,
 			 const struct kexinit *server, bool c2s,
-			 const struct cipher_desc **cipher,
-			 const struct mac_desc **mac)
+			 struct kex_choice *choice)
 {
+	const struct cipher_desc **cipher = c2s ? &choice->cipher_c2s :
+						  &choice->cipher_s2c;
+	const struct mac_desc **mac = c2s ? &choice->mac_c2s :
+					    &choice->mac_s2c;
 	char name[KEX_NAME_MAX + 1];
 
 	if (choose(client, server,
-		   c2s ? KEXINIT_CIPHER_C2S : KEXINIT_CIPHER_S2C, name))
+		   c2s ? KEXINIT_CIPHER_C2S : KEXINIT_CIPHER_S2C, choice, name))
 		return -ENOMSG;
 	*cipher = cipher_by_name(name);
 	*mac = NULL;
@@ -186,7 +191,7 @@ static int choose_cipher(const struct kexinit *client,
 	if ((*cipher)->tag_len)
 		return 0;
 	if (choose(client, server, c2s ? KEXINIT_MAC_C2S : KEXINIT_MAC_S2C,
-		   name))
+		   choice, name))
 		return -ENOMSG;
 	*mac = mac_by_name(name);
 	return *mac ? 0 : -ENOMSG;
@@ -221,18 +226,16 @@ int kexinit_negotiate(const struct kexinit *client,
 	char name[KEX_NAME_MAX + 1];
 
 	memset(choice, 0, sizeof(*choice));
-	if (choose(client, server, KEXINIT_KEX, name))
+	if (choose(client, server, KEXINIT_KEX, choice, name))
 		return -ENOMSG;
 	choice->kex = kex_alg_by_name(name, strlen(name));
 	if (!choice->kex)
 		return -ENOMSG;
-	if (choose(client, server, KEXINIT_HOSTKEY, choice->hostkey) ||
-	    choose_cipher(client, server, true, &choice->cipher_c2s,
-			  &choice->mac_c2s) ||
-	    choose_cipher(client, server, false, &choice->cipher_s2c,
-			  &choice->mac_s2c) ||
-	    choose(client, server, KEXINIT_COMP_C2S, name) ||
-	    choose(client, server, KEXINIT_COMP_S2C, name))
+	if (choose(client, server, KEXINIT_HOSTKEY, choice, choice->hostkey) ||
+	    choose_cipher(client, server, true, choice) ||
+	    choose_cipher(client, server, false, choice) ||
+	    choose(client, server, KEXINIT_COMP_C2S, choice, name) ||
+	    choose(client, server, KEXINIT_COMP_S2C, choice, name))
 		return -ENOMSG;
 	choice->wrong_guess = client->follows &&
 			      is_guess_wrong(client, server);
