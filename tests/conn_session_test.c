@@ -77,7 +77,7 @@ TEST_F(session, command_has_clean_descriptors_and_signals)
 		    "i=0; while [ $i -lt 100 ]; do "
 		    "[ -e /proc/$$/fd/$i ] && echo -n $i.; "
 		    "i=$((i+1)); done; "
-		    "grep -E 'Sig(Blk|Ign)' /proc/$$/status | "
+		    "grep -E 'Sig(Blk|Ign)' /proc/self/status | "
 		    "tr -d '\\n\\t'", WINDOW);
 	client_until(c, 0, 'c');
 	EXPECT_MEMEQ("0.1.2.SigBlk:0000000000000000SigIgn:0000000000000000",
