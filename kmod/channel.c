@@ -82,8 +82,33 @@ static void chan_unbind(struct kssh_context *ctx, struct kssh_chan *chan)
 	old = xa_cmpxchg(&ctx->chans, chan->local_id, chan, NULL, GFP_KERNEL);
 	if (old != chan)
 		return;
+	spin_lock(&chan->lock);
+	__set_bit(KSSH_C_UNBOUND, &chan->flags);
+	spin_unlock(&chan->lock);
 	atomic_dec(&ctx->nchans);
 	kssh_chan_put(chan);
+}
+
+/* Add to sk_shutdown; several contexts do. */
+void kssh_chan_shut(struct kssh_chan_sock *csk, u8 how)
+{
+	spin_lock(&csk->chan->lock);
+	WRITE_ONCE(csk->sk.sk_shutdown, csk->sk.sk_shutdown | how);
+	spin_unlock(&csk->chan->lock);
+}
+
+void kssh_chan_wake_writers(struct kssh_chan *chan)
+{
+	struct kssh_chan_sock *csk;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
+		csk = kssh_chan_sock_get(chan, i);
+		if (!csk)
+			continue;
+		kssh_wake(&csk->sk, EPOLLOUT | EPOLLWRNORM);
+		sock_put(&csk->sk);
+	}
 }
 
 /* The sockets of @chan write no more. */
@@ -96,8 +121,7 @@ static void chan_stop_writers(struct kssh_chan *chan)
 		csk = kssh_chan_sock_get(chan, i);
 		if (!csk)
 			continue;
-		WRITE_ONCE(csk->sk.sk_shutdown,
-			   csk->sk.sk_shutdown | SEND_SHUTDOWN);
+		kssh_chan_shut(csk, SEND_SHUTDOWN);
 		kssh_wake(&csk->sk, EPOLLOUT | EPOLLWRNORM | EPOLLHUP);
 		sock_put(&csk->sk);
 	}
@@ -111,12 +135,11 @@ static void chan_stop_writers(struct kssh_chan *chan)
 void kssh_chan_closed(struct kssh_context *ctx, struct kssh_chan *chan,
 		      int bit)
 {
-	unsigned long both = BIT(KSSH_C_CLOSE_SENT) | BIT(KSSH_C_CLOSE_RCVD);
 	bool done;
 
 	spin_lock(&chan->lock);
 	__set_bit(bit, &chan->flags);
-	done = (chan->flags & both) == both;
+	done = (chan->flags & KSSH_C_CLOSED) == KSSH_C_CLOSED;
 	spin_unlock(&chan->lock);
 
 	chan_stop_writers(chan);
@@ -144,18 +167,23 @@ void kssh_chan_close_sent(struct kssh_context *ctx, const u8 *payload, u32 len)
 static void chan_kill(struct kssh_chan *chan, int err)
 {
 	struct kssh_chan_sock *csk;
+	unsigned long flags;
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
 		csk = kssh_chan_sock_get(chan, i);
 		if (!csk)
 			continue;
+		flags = READ_ONCE(chan->flags);
 		/* a channel that was closed in order has nothing to complain */
-		if (!(READ_ONCE(chan->flags) & BIT(KSSH_C_CLOSE_RCVD)))
+		if (!(flags & BIT(KSSH_C_CLOSE_RCVD)))
 			WRITE_ONCE(csk->sk.sk_err, err);
-		/* the error before the shutdown: it must not look like EOF */
+		/* nor has a reader that has all */
+		if (!(flags & BIT(KSSH_C_EOF_RCVD)))
+			WRITE_ONCE(csk->rx_err, -err);
+		/* the errors before the shutdown: it must not look like EOF */
 		smp_wmb();
-		WRITE_ONCE(csk->sk.sk_shutdown, SHUTDOWN_MASK);
+		kssh_chan_shut(csk, SHUTDOWN_MASK);
 		kssh_wake(&csk->sk, EPOLLIN | EPOLLRDNORM | EPOLLOUT |
 			  EPOLLWRNORM | EPOLLERR | EPOLLHUP);
 		sock_put(&csk->sk);
@@ -292,7 +320,7 @@ static int chan_shutdown(struct socket *sock, int how)
 	if (how != SHUT_RD)
 		kssh_chan_shutdown_tx(csk);
 	if (how != SHUT_WR && csk->data_type == KSSH_DATA_PLAIN) {
-		WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | RCV_SHUTDOWN);
+		kssh_chan_shut(csk, RCV_SHUTDOWN);
 		kssh_wake(sk, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
 		kssh_chan_rx_discard(csk);
 	}
@@ -376,6 +404,7 @@ static struct socket *chan_sock_create(struct kssh_context *ctx, u32 data_type)
 
 	csk = kssh_csk(sk);
 	csk->chan = NULL;
+	csk->rx_err = 0;
 	csk->pkt = NULL;
 	csk->flush = false;
 	csk->tx_shut = false;
@@ -438,8 +467,18 @@ static int chan_attach(struct kssh_chan *chan, struct socket *sock)
 	}
 	spin_unlock(&chan->lock);
 	if (!err && type)
-		sock->sk->sk_shutdown = RCV_SHUTDOWN;
+		kssh_chan_shut(csk, RCV_SHUTDOWN);
 	return err;
+}
+
+/* The connection may have ended before the table knew of the socket. */
+static void chan_check_alive(struct kssh_context *ctx, struct kssh_chan *chan)
+{
+	smp_mb();
+	if (READ_ONCE(ctx->flags) & (BIT(KSSH_F_RX_DEAD) |
+				     BIT(KSSH_F_TX_DEAD) |
+				     BIT(KSSH_F_RX_EOF)))
+		chan_kill(chan, EPIPE);
 }
 
 static int chan_bind_plain(struct kssh_context *ctx,
@@ -470,12 +509,7 @@ static int chan_bind_plain(struct kssh_context *ctx,
 		goto err_dec;
 	}
 	KSSH_INC(ctx->sk, CHANNELS);
-	/* it may have ended before the table knew us */
-	smp_mb();
-	if (READ_ONCE(ctx->flags) & (BIT(KSSH_F_RX_DEAD) |
-				     BIT(KSSH_F_TX_DEAD) |
-				     BIT(KSSH_F_RX_EOF)))
-		chan_kill(chan, EPIPE);
+	chan_check_alive(ctx, chan);
 	return 0;
 
 err_dec:
@@ -493,7 +527,12 @@ static int chan_bind_stderr(struct kssh_context *ctx,
 	chan = kssh_chan_find(ctx, info->local_id);
 	if (!chan)
 		return -ENOENT;
-	err = chan_attach(chan, sock);
+	/* what the last such socket left is still to be sent */
+	mutex_lock(&ctx->tx.lock);
+	err = chan->tail[info->data_type] ? -EEXIST : chan_attach(chan, sock);
+	mutex_unlock(&ctx->tx.lock);
+	if (!err)
+		chan_check_alive(ctx, chan);
 	kssh_chan_put(chan);
 	return err;
 }
@@ -508,7 +547,7 @@ static int chan_check_info(struct kssh_context *ctx,
 
 	switch (info->data_type) {
 	case KSSH_DATA_PLAIN:
-		if (!info->remote_max_packet)
+		if (!info->remote_max_packet || info->local_id == U32_MAX)
 			return -EINVAL;
 		break;
 	case KSSH_DATA_STDERR:

@@ -91,6 +91,18 @@ static struct sk_buff *rx_gather_begin(struct sk_buff *skb)
 	return big;
 }
 
+static bool rx_tail_is_small(struct sk_buff_head *queue)
+{
+	struct sk_buff *tail;
+	bool small;
+
+	spin_lock(&queue->lock);
+	tail = skb_peek_tail(queue);
+	small = tail && !skb_is_nonlinear(tail);
+	spin_unlock(&queue->lock);
+	return small;
+}
+
 static void rx_queue(struct kssh_chan_sock *csk, struct sk_buff *skb)
 {
 	struct sk_buff_head *queue = &csk->sk.sk_receive_queue;
@@ -102,7 +114,7 @@ static void rx_queue(struct kssh_chan_sock *csk, struct sk_buff *skb)
 			goto wake;
 		}
 		/* the second small piece in a row is worth a buffer */
-		if (!skb_queue_empty(queue)) {
+		if (rx_tail_is_small(queue)) {
 			big = rx_gather_begin(skb);
 			if (big) {
 				consume_skb(skb);
@@ -121,15 +133,18 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 		    struct sk_buff *skb, const struct kssh_channel_msg *msg)
 {
 	struct kssh_chan_sock *csk = NULL;
+	int err, mib = KSSH_MIB_WINDOWOVERRUN;
 	u32 len = msg->data_len;
-	int err;
 
 	spin_lock(&chan->lock);
 	err = kssh_rx_window_charge(&chan->rx_win, len);
+	/* RFC 4254 5.3: the peer "will no longer send more data" */
+	if (chan->flags & BIT(KSSH_C_EOF_RCVD)) {
+		mib = KSSH_MIB_PROTOCOL;
+		err = -EPROTO;
+	}
 	chan->rx_bytes += len;
-	if (!err && !(chan->flags & (BIT(KSSH_C_DISCARD) |
-				     BIT(KSSH_C_EOF_RCVD) |
-				     BIT(KSSH_C_CLOSE_RCVD)))) {
+	if (!err && !(chan->flags & BIT(KSSH_C_DISCARD))) {
 		csk = chan->csk[KSSH_DATA_PLAIN];
 		if (csk)
 			sock_hold(&csk->sk);
@@ -138,7 +153,7 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 
 	if (err) {
 		kfree_skb(skb);
-		kssh_rx_fault(ctx, err, KSSH_MIB_WINDOWOVERRUN);
+		kssh_rx_fault(ctx, err, mib);
 		return;
 	}
 	KSSH_ADD(ctx->sk, RXCHANNELBYTES, len);
@@ -162,8 +177,7 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 static void rx_adjust(struct kssh_context *ctx, struct kssh_chan *chan,
 		      u32 bytes)
 {
-	struct kssh_chan_sock *csk;
-	int err, i;
+	int err;
 
 	spin_lock(&chan->lock);
 	err = kssh_tx_window_add(&chan->tx_win, bytes);
@@ -172,13 +186,7 @@ static void rx_adjust(struct kssh_context *ctx, struct kssh_chan *chan,
 		kssh_rx_fault(ctx, err, KSSH_MIB_WINDOWOVERFLOW);
 		return;
 	}
-	for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
-		csk = kssh_chan_sock_get(chan, i);
-		if (!csk)
-			continue;
-		kssh_wake(&csk->sk, EPOLLOUT | EPOLLWRNORM);
-		sock_put(&csk->sk);
-	}
+	kssh_chan_wake_writers(chan);
 }
 
 static void rx_eof(struct kssh_chan *chan)
@@ -192,7 +200,7 @@ static void rx_eof(struct kssh_chan *chan)
 	csk = kssh_chan_sock_get(chan, KSSH_DATA_PLAIN);
 	if (!csk)
 		return;
-	WRITE_ONCE(csk->sk.sk_shutdown, csk->sk.sk_shutdown | RCV_SHUTDOWN);
+	kssh_chan_shut(csk, RCV_SHUTDOWN);
 	kssh_wake(&csk->sk, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP);
 	sock_put(&csk->sk);
 }
@@ -232,8 +240,9 @@ bool kssh_chan_rx(struct kssh_context *ctx, struct sk_buff *skb,
 	case SSH_MSG_CHANNEL_CLOSE:
 		/* userspace answers it */
 		rx_eof(chan);
-		kssh_ctl_queue(ctx, skb, KSSH_RX_MESSAGE);
+		/* first, so that the number is free when userspace hears it */
 		kssh_chan_closed(ctx, chan, KSSH_C_CLOSE_RCVD);
+		kssh_ctl_queue(ctx, skb, KSSH_RX_MESSAGE);
 		goto out;
 	}
 	consume_skb(skb);
@@ -274,22 +283,34 @@ static void rx_eat(struct sock *sk, struct sk_buff *skb, u32 len)
 		consume_skb(skb);
 }
 
-/* Data to come, or the reason why none will: 0, EOF, or an error. */
-static int rx_end(struct sock *sk)
+/*
+ * No data: will there be any? -EAGAIN, 0 at the end of file, or an error. The
+ * error stays until rx_take_error().
+ */
+static int rx_end(struct kssh_chan_sock *csk)
 {
-	int err = sock_error(sk);
+	u8 shutdown = READ_ONCE(csk->sk.sk_shutdown);
 
-	if (err)
-		return err;
-	if (READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
-		return 0;
-	return -EAGAIN;
+	if (!(shutdown & RCV_SHUTDOWN))
+		return -EAGAIN;
+	/* pairs with chan_kill() */
+	smp_rmb();
+	return READ_ONCE(csk->rx_err);
+}
+
+/* A reader is told why there are no more data, once. */
+static int rx_take_error(struct kssh_chan_sock *csk, int err)
+{
+	if (err == READ_ONCE(csk->rx_err)) {
+		WRITE_ONCE(csk->rx_err, 0);
+		sock_error(&csk->sk);
+	}
+	return err;
 }
 
 static bool rx_readable(struct sock *sk)
 {
 	return !skb_queue_empty_lockless(&sk->sk_receive_queue) ||
-	       READ_ONCE(sk->sk_err) ||
 	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN;
 }
 
@@ -333,22 +354,39 @@ static int rx_wait_data(struct kssh_chan_sock *csk, long *timeo)
 		}
 		if (!skb_queue_empty_lockless(queue))
 			return 1;
-		err = rx_end(&csk->sk);
-		if (err != -EAGAIN)
+		err = rx_end(csk);
+		if (err != -EAGAIN) {
 			/* what came before the end comes first */
+			smp_rmb();
 			return skb_queue_empty_lockless(queue) ? err : 1;
+		}
 		err = rx_wait(csk, timeo);
 		if (err)
 			return err;
 	}
 }
 
+/* The head of the queue, and how much of it can be read; it may grow. */
+static struct sk_buff *rx_head(struct sock *sk, u32 *len)
+{
+	struct sk_buff_head *queue = &sk->sk_receive_queue;
+	struct sk_buff *skb;
+
+	spin_lock(&queue->lock);
+	skb = skb_peek(queue);
+	*len = kssh_cb(skb)->end - kssh_cb(skb)->off;
+	spin_unlock(&queue->lock);
+	return skb;
+}
+
 static int rx_copy(struct sock *sk, struct msghdr *msg, u32 size, int flags)
 {
-	struct sk_buff *skb = skb_peek(&sk->sk_receive_queue);
+	u32 len;
+	struct sk_buff *skb = rx_head(sk, &len);
 	struct kssh_skb_cb *cb = kssh_cb(skb);
-	u32 len = min_t(u32, size, READ_ONCE(cb->end) - cb->off);
 	int err;
+
+	len = min(len, size);
 
 	if (!(flags & MSG_TRUNC)) {
 		err = skb_copy_datagram_msg(skb, cb->off, msg, len);
@@ -363,19 +401,18 @@ static int rx_copy(struct sock *sk, struct msghdr *msg, u32 size, int flags)
 static int rx_peek(struct sock *sk, struct msghdr *msg, u32 size)
 {
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
-	struct sk_buff *skb = skb_peek(queue);
-	u32 copied = 0;
+	u32 len, copied = 0;
+	struct sk_buff *skb = rx_head(sk, &len);
 
 	while (skb && copied < size) {
-		struct kssh_skb_cb *cb = kssh_cb(skb);
-		u32 len = min_t(u32, size - copied,
-				READ_ONCE(cb->end) - cb->off);
-
-		if (skb_copy_datagram_msg(skb, cb->off, msg, len))
+		len = min(len, size - copied);
+		if (skb_copy_datagram_msg(skb, kssh_cb(skb)->off, msg, len))
 			return copied ? copied : -EFAULT;
 		copied += len;
 		spin_lock(&queue->lock);
 		skb = skb_peek_next(skb, queue);
+		if (skb)
+			len = kssh_cb(skb)->end - kssh_cb(skb)->off;
 		spin_unlock(&queue->lock);
 	}
 	return copied;
@@ -413,7 +450,9 @@ static int rx_read(struct kssh_chan_sock *csk, struct msghdr *msg, size_t size,
 		eaten += err;
 	}
 	kssh_chan_consumed(csk->chan, eaten);
-	return copied ? copied : err;
+	if (copied)
+		return copied;
+	return err < 0 ? rx_take_error(csk, err) : err;
 }
 
 /**
@@ -468,15 +507,18 @@ ssize_t kssh_chan_splice_read(struct socket *sock, loff_t *ppos,
 	if (len)
 		ret = rx_wait_data(csk, &timeo);
 	if (ret > 0) {
-		skb = skb_peek(&sk->sk_receive_queue);
-		part = min_t(size_t, len, READ_ONCE(kssh_cb(skb)->end) -
-			     kssh_cb(skb)->off);
+		skb = rx_head(sk, &part);
+		part = min_t(size_t, len, part);
 		ret = skb_splice_bits(skb, sk, kssh_cb(skb)->off, pipe, part,
 				      flags);
 		if (ret > 0) {
 			rx_eat(sk, skb, ret);
 			kssh_chan_consumed(csk->chan, ret);
+		} else if (!ret) {
+			ret = -ENOMEM;	/* not the end of file */
 		}
+	} else if (ret < 0) {
+		rx_take_error(csk, ret);
 	}
 	mutex_unlock(&csk->rx_lock);
 	return ret;

@@ -16,8 +16,7 @@ static int tx_data(struct kssh_chan *chan, struct kssh_tx_packet *pkt,
 	if (err)
 		return err == -EBUSY ? -EAGAIN : err;
 	/* RFC 4254 5.3: nothing after SSH_MSG_CHANNEL_CLOSE */
-	if (READ_ONCE(chan->flags) &
-	    (BIT(KSSH_C_CLOSE_SENT) | BIT(KSSH_C_UNBOUND)))
+	if (READ_ONCE(chan->flags) & (KSSH_C_CLOSED | BIT(KSSH_C_UNBOUND)))
 		return -EPIPE;
 
 	kssh_fill_data_hdr(kssh_pkt_start(pkt) + 1, chan->remote_id, data_type,
@@ -59,8 +58,17 @@ static int tx_adjust(struct kssh_chan *chan)
 		return 0;
 
 	kssh_fill_adjust(msg, chan->remote_id, bytes);
-	KSSH_INC(ctx->sk, TXADJUST);
-	return kssh_tx_payload(ctx, msg, sizeof(msg));
+	err = kssh_tx_payload(ctx, msg, sizeof(msg));
+	if (err == -ENOMEM) {
+		/* the peer cannot have used what it has not heard of */
+		spin_lock(&chan->lock);
+		kssh_rx_window_take_back(&chan->rx_win, bytes);
+		__set_bit(KSSH_C_ADJUST, &chan->flags);
+		spin_unlock(&chan->lock);
+	}
+	if (!err)
+		KSSH_INC(ctx->sk, TXADJUST);
+	return err;
 }
 
 static void tx_drop_tail(struct kssh_chan *chan, int i)
@@ -92,7 +100,6 @@ static int tx_eof(struct kssh_chan *chan)
 {
 	struct kssh_context *ctx = chan->ctx;
 	u8 msg[KSSH_EOF_LEN];
-	bool send;
 	int err;
 
 	if (!(READ_ONCE(chan->flags) & BIT(KSSH_C_EOF_DUE)))
@@ -101,17 +108,20 @@ static int tx_eof(struct kssh_chan *chan)
 	if (err == -EAGAIN || err == -EBUSY)
 		return err;
 
+	if (!err && !(READ_ONCE(chan->flags) & (BIT(KSSH_C_CLOSE_SENT) |
+						BIT(KSSH_C_UNBOUND)))) {
+		kssh_fill_eof(msg, chan->remote_id);
+		err = kssh_tx_payload(ctx, msg, sizeof(msg));
+		if (err == -ENOMEM)
+			return err;
+	}
+
 	spin_lock(&chan->lock);
 	__clear_bit(KSSH_C_EOF_DUE, &chan->flags);
 	__set_bit(KSSH_C_EOF_SENT, &chan->flags);
 	__set_bit(KSSH_C_DONE_DUE, &chan->flags);
-	send = !err && !(chan->flags & (BIT(KSSH_C_CLOSE_SENT) |
-					BIT(KSSH_C_UNBOUND)));
 	spin_unlock(&chan->lock);
-	if (!send)
-		return 0;
-	kssh_fill_eof(msg, chan->remote_id);
-	return kssh_tx_payload(ctx, msg, sizeof(msg));
+	return err == -EPIPE ? 0 : err;
 }
 
 static int tx_done(struct kssh_chan *chan)
@@ -123,6 +133,7 @@ static int tx_done(struct kssh_chan *chan)
 		.value = chan->tx_bytes,
 	};
 	struct sk_buff *skb;
+	bool closed;
 
 	if (!(READ_ONCE(chan->flags) & BIT(KSSH_C_DONE_DUE)))
 		return 0;
@@ -133,8 +144,10 @@ static int tx_done(struct kssh_chan *chan)
 	__clear_bit(KSSH_C_DONE_DUE, &chan->flags);
 	skb = chan->done_skb;
 	chan->done_skb = NULL;
+	/* the number may be another channel's by now */
+	closed = chan->flags & BIT(KSSH_C_UNBOUND);
 	spin_unlock(&chan->lock);
-	if (!skb || kssh_test(ctx, KSSH_F_CLOSED)) {
+	if (!skb || closed || kssh_test(ctx, KSSH_F_CLOSED)) {
 		kfree_skb(skb);
 		return 0;
 	}
@@ -164,6 +177,8 @@ int kssh_chan_tx_pending(struct kssh_chan *chan)
 		err = tx_done(chan);
 	if (err)
 		set_bit(KSSH_F_TX_PENDING, &chan->ctx->flags);
+	if (err == -ENOMEM)
+		kssh_tx_retry(chan->ctx);
 	return err;
 }
 
@@ -179,6 +194,8 @@ static int tx_flush(struct kssh_chan_sock *csk, bool more)
 	mutex_unlock(&ctx->tx.lock);
 	if (!err)
 		csk->flush = false;
+	else if (err == -ENOMEM)
+		kssh_tx_retry(ctx);
 	return err;
 }
 
@@ -205,25 +222,26 @@ static void tx_unlock(struct kssh_chan_sock *csk)
 		kssh_tx_kick(ctx);
 }
 
-/* For tx_work: flush what a writer could not. False if it has to come back. */
-bool kssh_chan_try_flush(struct kssh_chan *chan)
+/* For tx_work: flush what a writer could not. -EAGAIN, -ENOMEM: later. */
+int kssh_chan_try_flush(struct kssh_chan *chan)
 {
 	struct kssh_chan_sock *csk;
-	bool done = true;
-	int i;
+	int i, err = 0;
 
 	for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
 		csk = kssh_chan_sock_get(chan, i);
 		if (!csk)
 			continue;
 		if (READ_ONCE(csk->flush) && mutex_trylock(&csk->tx_lock)) {
-			if (csk->flush && tx_flush(csk, false) == -EAGAIN)
-				done = false;
+			if (csk->flush)
+				err = tx_flush(csk, false);
 			mutex_unlock(&csk->tx_lock);
 		}
 		sock_put(&csk->sk);
+		if (err == -EAGAIN || err == -ENOMEM)
+			return err;
 	}
-	return done;
+	return 0;
 }
 
 static struct kssh_tx_packet *tx_get_pkt(struct kssh_chan_sock *csk)
@@ -248,11 +266,17 @@ static u32 tx_reserve(struct kssh_chan *chan, u32 want)
 
 static void tx_refund(struct kssh_chan *chan, u32 bytes)
 {
+	bool was_shut;
+
 	if (!bytes)
 		return;
 	spin_lock(&chan->lock);
+	was_shut = !chan->tx_win.window;
 	kssh_tx_window_add(&chan->tx_win, bytes);
 	spin_unlock(&chan->lock);
+	/* the channel's other socket may have gone to sleep over it */
+	if (was_shut)
+		kssh_chan_wake_writers(chan);
 }
 
 static u32 tx_room(const struct kssh_chan_sock *csk)
@@ -442,7 +466,7 @@ void kssh_chan_shutdown_tx(struct kssh_chan_sock *csk)
 	}
 	csk->tx_shut = true;
 	csk->flush = false;
-	WRITE_ONCE(sk->sk_shutdown, sk->sk_shutdown | SEND_SHUTDOWN);
+	kssh_chan_shut(csk, SEND_SHUTDOWN);
 
 	mutex_lock(&ctx->tx.lock);
 	if (csk->pkt && csk->pkt->data_len) {

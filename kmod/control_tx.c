@@ -23,7 +23,7 @@ static int ctl_try_send(struct kssh_context *ctx, bool more)
 {
 	struct kssh_tx_packet *pkt = &ctx->ctl_pkt;
 	u8 close[KSSH_EOF_LEN], type = kssh_pkt_start(pkt)[1];
-	bool is_close;
+	bool is_close, began = false;
 	int err;
 
 	is_close = type == SSH_MSG_CHANNEL_CLOSE &&
@@ -38,14 +38,17 @@ static int ctl_try_send(struct kssh_context *ctx, bool more)
 	if (!err) {
 		/* before it leaves: the answer may come while we are here */
 		if (type == SSH_MSG_KEXINIT)
-			set_bit(KSSH_F_RX_KEX, &ctx->flags);
+			began = !test_and_set_bit(KSSH_F_RX_KEX, &ctx->flags);
 		err = kssh_tx_packet(ctx, pkt, more);
+		if (err && began)
+			clear_bit(KSSH_F_RX_KEX, &ctx->flags);
 	}
 	if (!err)
 		ctl_sent(ctx, type);
-	mutex_unlock(&ctx->tx.lock);
+	/* in the same breath: whoever waits for the lock sends nothing more */
 	if (!err && is_close)
 		kssh_chan_close_sent(ctx, close, sizeof(close));
+	mutex_unlock(&ctx->tx.lock);
 	return err;
 }
 

@@ -216,6 +216,7 @@ enum {
 	KSSH_F_TX_GATED,	/* our KEXINIT left: messages >= 50 wait */
 	KSSH_F_TX_PARKED,	/* our NEWKEYS left: everything waits */
 	KSSH_F_RX_KEX,		/* our KEXINIT left: NEWKEYS may come */
+	KSSH_F_RX_GATED,	/* KEXINIT came: messages >= 50 are a fault */
 	KSSH_F_RX_PARKED,	/* NEWKEYS came: the rest waits */
 	KSSH_F_RX_THROTTLED,	/* too many messages unread */
 	KSSH_F_RX_EOF,		/* the peer closed at a packet boundary */
@@ -272,7 +273,7 @@ struct kssh_context {
 	struct kssh_rx rx;
 	struct xarray chans;
 	atomic_t nchans;
-	struct work_struct tx_work;
+	struct delayed_work tx_work;
 	struct delayed_work rx_work;
 	struct delayed_work due_work;
 	struct sk_buff_head ctl_queue;
@@ -297,6 +298,8 @@ enum {
 	KSSH_C_DONE_DUE,	/* the event waits for TCP to take it all */
 	KSSH_C_UNBOUND,		/* not in the table (yet, or any more) */
 };
+
+#define KSSH_C_CLOSED	(BIT(KSSH_C_CLOSE_SENT) | BIT(KSSH_C_CLOSE_RCVD))
 
 /**
  * struct kssh_chan - a bound channel
@@ -339,6 +342,7 @@ struct kssh_chan {
  * @data_type: KSSH_DATA_*
  * @tx_lock: over @pkt
  * @rx_lock: one reader at a time
+ * @rx_err: why readers come to an end, < 0, or 0 for the end of file
  * @pkt: the open packet
  * @tx_shut: writes no more
  * @flush: @pkt is to be sent as it is
@@ -349,6 +353,7 @@ struct kssh_chan_sock {
 	u32 data_type;
 	struct mutex tx_lock;
 	struct mutex rx_lock;
+	int rx_err;
 	struct kssh_tx_packet *pkt;
 	bool tx_shut;
 	bool flush;
@@ -439,6 +444,7 @@ int kssh_tx_push_part(struct kssh_context *ctx);
 void kssh_tx_flush_tcp(struct kssh_context *ctx);
 void kssh_tx_force(struct kssh_context *ctx);
 void kssh_tx_kick(struct kssh_context *ctx);
+void kssh_tx_retry(struct kssh_context *ctx);
 void kssh_tx_work(struct work_struct *work);
 void kssh_tx_die(struct kssh_context *ctx);
 
@@ -467,6 +473,8 @@ int kssh_channel_bind(struct kssh_context *ctx, void __user *arg);
 struct kssh_chan *kssh_chan_find(struct kssh_context *ctx, u32 local_id);
 struct kssh_chan *kssh_chan_next(struct kssh_context *ctx, unsigned long *id);
 void kssh_chan_put(struct kssh_chan *chan);
+void kssh_chan_shut(struct kssh_chan_sock *csk, u8 how);
+void kssh_chan_wake_writers(struct kssh_chan *chan);
 struct kssh_chan_sock *kssh_chan_sock_get(struct kssh_chan *chan, int type);
 void kssh_chan_closed(struct kssh_context *ctx, struct kssh_chan *chan,
 		      int bit);
@@ -492,6 +500,6 @@ void kssh_chan_splice_eof(struct socket *sock);
 bool kssh_chan_writable(struct kssh_chan_sock *csk);
 void kssh_chan_shutdown_tx(struct kssh_chan_sock *csk);
 int kssh_chan_tx_pending(struct kssh_chan *chan);
-bool kssh_chan_try_flush(struct kssh_chan *chan);
+int kssh_chan_try_flush(struct kssh_chan *chan);
 
 #endif /* _KSSH_H */

@@ -72,7 +72,7 @@ static struct kssh_context *ctx_alloc(struct sock *sk)
 	__skb_queue_head_init(&ctx->rx.ready);
 	skb_queue_head_init(&ctx->ctl_queue);
 	xa_init(&ctx->chans);
-	INIT_WORK(&ctx->tx_work, kssh_tx_work);
+	INIT_DELAYED_WORK(&ctx->tx_work, kssh_tx_work);
 	INIT_DELAYED_WORK(&ctx->rx_work, kssh_rx_work);
 	INIT_DELAYED_WORK(&ctx->due_work, kssh_due_work);
 	ctx->tx.installed = jiffies;
@@ -186,7 +186,7 @@ static void kssh_close(struct sock *sk, long timeout)
 	mutex_unlock(&ctx->rx.lock);
 
 	unhook(ctx);
-	disable_work_sync(&ctx->tx_work);
+	disable_delayed_work_sync(&ctx->tx_work);
 	disable_delayed_work_sync(&ctx->rx_work);
 	disable_delayed_work_sync(&ctx->due_work);
 	kssh_chan_kill_all(ctx, ECONNRESET, true);
@@ -302,12 +302,12 @@ static int kssh_shutdown(struct socket *sock, int how)
 	struct kssh_context *ctx = kssh_get_ctx(sock->sk);
 	int err;
 
-	if (how != SHUT_RD) {
-		mutex_lock(&ctx->tx.lock);
+	/* no packet begins between the last one and the FIN */
+	mutex_lock(&ctx->tx.lock);
+	if (how != SHUT_RD)
 		kssh_tx_force(ctx);
-		mutex_unlock(&ctx->tx.lock);
-	}
 	err = ctx->sk_ops->shutdown(sock, how);
+	mutex_unlock(&ctx->tx.lock);
 	/* the channels shall know */
 	kssh_rx_poke(ctx);
 	return err;

@@ -197,6 +197,25 @@ static int frame_more(struct kssh_context *ctx)
 	return desc.error == -ENOMEM ? -ENOMEM : 0;
 }
 
+static int drop_actor(read_descriptor_t *desc, struct sk_buff *skb,
+		      unsigned int off, size_t len)
+{
+	return len;
+}
+
+/*
+ * After a fault: whatever comes is thrown away. Were it left unread, closing
+ * the socket would send RST, and take our SSH_MSG_DISCONNECT from the peer.
+ */
+static void frame_drop(struct kssh_context *ctx)
+{
+	read_descriptor_t desc = { .count = 1 };
+
+	lock_sock(ctx->sk);
+	tcp_read_sock(ctx->sk, &desc, drop_actor);
+	release_sock(ctx->sk);
+}
+
 void kssh_rx_reset(struct kssh_rx *rx)
 {
 	kfree_skb(rx->skb);
@@ -319,12 +338,21 @@ static void rx_sort(struct kssh_context *ctx, struct sk_buff *skb)
 	hdr_len = min_t(u32, sizeof(hdr), cb->end - cb->off);
 	skb_copy_bits(skb, cb->off, hdr, hdr_len);
 
+	if (hdr[0] >= 50 && kssh_test(ctx, KSSH_F_RX_GATED)) {
+		kfree_skb(skb);
+		kssh_rx_fault(ctx, -EPROTO, KSSH_MIB_PROTOCOL);
+		return;
+	}
 	switch (hdr[0]) {
 	case SSH_MSG_IGNORE:
 	case SSH_MSG_DEBUG:
 		KSSH_INC(ctx->sk, RXIGNORED);
 		consume_skb(skb);
 		return;
+	case SSH_MSG_KEXINIT:
+		/* RFC 4253 7.1: no message of another layer until NEWKEYS */
+		set_bit(KSSH_F_RX_GATED, &ctx->flags);
+		break;
 	case SSH_MSG_NEWKEYS:
 		/* RFC 4253 7.3: it ends a key exchange; is there one? */
 		if (!kssh_test(ctx, KSSH_F_RX_KEX)) {
@@ -371,13 +399,13 @@ int kssh_rx_pump(struct kssh_context *ctx)
 		if (!skb) {
 			if (rx->frame_err)
 				rx_end(ctx);
-			return 0;
+			break;
 		}
 		rx->ready_bytes -= skb->len;
 		budget -= skb->len;
 		if (rx_open(ctx, skb)) {
 			kfree_skb(skb);
-			return 0;
+			break;
 		}
 		rx_account(ctx, 4 + skb->len);
 		rx_sort(ctx, skb);
@@ -385,6 +413,8 @@ int kssh_rx_pump(struct kssh_context *ctx)
 			return -EAGAIN;
 		cond_resched();
 	}
+	if (kssh_test(ctx, KSSH_F_RX_DEAD) && !kssh_test(ctx, KSSH_F_CLOSED))
+		frame_drop(ctx);
 	return 0;
 }
 

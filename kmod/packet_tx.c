@@ -11,6 +11,8 @@
 
 #include "kssh.h"
 
+#define TX_NOMEM_DELAY	(HZ / 50)
+
 /*
  * Filling. The caller owns the packet.
  *
@@ -335,9 +337,14 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 		return err;
 	}
 
-	if (size <= KSSH_TX_SMALL)
+	/*
+	 * TCP accounts bytes, not pages: a buffer is given away only if a good
+	 * part of it is used, or a peer with small windows makes us hoard.
+	 */
+	err = -ENOMEM;
+	if (size <= KSSH_TX_SMALL || pkt->fill < pkt->capacity / 4)
 		err = seal_small(tx, pkt, body + pad, pad, &out);
-	else
+	if (err == -ENOMEM && !out.nbv && pkt->fill)
 		err = seal_bulk(tx, pkt, body + pad, pad, &out);
 	if (err) {
 		sealed_put(out.bv, out.nbv);
@@ -479,7 +486,13 @@ void kssh_tx_force(struct kssh_context *ctx)
 
 void kssh_tx_kick(struct kssh_context *ctx)
 {
-	queue_work(kssh_wq, &ctx->tx_work);
+	queue_delayed_work(kssh_wq, &ctx->tx_work, 0);
+}
+
+/* No memory: neither TCP nor a writer is going to call for us. */
+void kssh_tx_retry(struct kssh_context *ctx)
+{
+	queue_delayed_work(kssh_wq, &ctx->tx_work, TX_NOMEM_DELAY);
 }
 
 /* Whatever the kernel itself has to say, channel by channel. */
@@ -494,12 +507,12 @@ static void tx_pending(struct kssh_context *ctx)
 		mutex_lock(&ctx->tx.lock);
 		err = kssh_chan_tx_pending(chan);
 		mutex_unlock(&ctx->tx.lock);
-		if (!err && !kssh_chan_try_flush(chan))
-			err = -EAGAIN;
+		if (!err)
+			err = kssh_chan_try_flush(chan);
 		kssh_chan_put(chan);
-		if (err)
-			set_bit(KSSH_F_TX_PENDING, &ctx->flags);
 	}
+	if (err)
+		set_bit(KSSH_F_TX_PENDING, &ctx->flags);
 }
 
 static void tx_wake_writers(struct kssh_context *ctx)
@@ -525,7 +538,7 @@ static void tx_wake_writers(struct kssh_context *ctx)
 void kssh_tx_work(struct work_struct *work)
 {
 	struct kssh_context *ctx = container_of(work, struct kssh_context,
-						tx_work);
+						tx_work.work);
 	int err;
 
 	mutex_lock(&ctx->tx.lock);

@@ -142,6 +142,11 @@ static int set_rx(struct kssh_context *ctx,
 		return -EPIPE;
 	if (!first && !kssh_test(ctx, KSSH_F_RX_PARKED))
 		return -EBUSY;
+	/* framed by the old keys: the peer sent NEWKEYS before our KEXINIT */
+	if (!skb_queue_empty(&rx->ready) || rx->hdr_len) {
+		kssh_rx_fault(ctx, -EPROTO, KSSH_MIB_PROTOCOL);
+		return -EPROTO;
+	}
 	cipher = kssh_cipher_alloc(info);
 	if (IS_ERR(cipher))
 		return PTR_ERR(cipher);
@@ -161,6 +166,7 @@ static int set_rx(struct kssh_context *ctx,
 		KSSH_INC(ctx->sk, REKEYS);
 	}
 	clear_bit(KSSH_F_RX_KEX, &ctx->flags);
+	clear_bit(KSSH_F_RX_GATED, &ctx->flags);
 	clear_bit(KSSH_F_RX_PARKED, &ctx->flags);
 	rekey_done(ctx);
 	return 0;

@@ -9,7 +9,8 @@
 #include "key_data.h"
 #include "lib/mem.h"
 
-FIXTURE(file) {
+FIXTURE(file)
+{
 	char dir[64];
 	char ssh[80];
 	char path[128];
@@ -30,7 +31,7 @@ static void put(const char *path, const char *text, mode_t mode)
 	close(fd);
 }
 
-static void put_key(FIXTURE_DATA(file) *self, const char *options)
+static void put_key(FIXTURE_DATA(file) * self, const char *options)
 {
 	char text[1024];
 
@@ -74,12 +75,11 @@ FIXTURE_TEARDOWN(file)
 	EXPECT_EQ(0, system(command));
 }
 
-static int search(FIXTURE_DATA(file) *self)
+static int search(FIXTURE_DATA(file) * self)
 {
 	authkey_match_free(&self->match);
-	return authorized_keys_search(&self->match, &self->conf,
-				      &self->account, self->blob,
-				      self->blob_len);
+	return authorized_keys_search(&self->match, &self->conf, &self->account,
+				      self->blob, self->blob_len);
 }
 
 TEST_F(file, finds_a_key_and_its_line)
@@ -283,7 +283,9 @@ TEST_F(file, does_not_wait_for_a_fifo_nor_read_a_folder)
 TEST_F(file, expands_tokens)
 {
 	struct account account = {
-		.name = (char *)"bob", .home = (char *)"/home/b", .uid = 77,
+		.name = (char *)"bob",
+		.home = (char *)"/home/b",
+		.uid = 77,
 	};
 	static const struct {
 		const char *pattern;

@@ -5,7 +5,8 @@
 #include "key_data.h"
 #include "lib/mem.h"
 
-FIXTURE(line) {
+FIXTURE(line)
+{
 	struct authorized_key key;
 };
 
@@ -18,14 +19,14 @@ FIXTURE_TEARDOWN(line)
 	authorized_key_free(&self->key);
 }
 
-static int parse(FIXTURE_DATA(line) *self, const char *text)
+static int parse(FIXTURE_DATA(line) * self, const char *text)
 {
 	authorized_key_free(&self->key);
 	return authorized_key_parse(&self->key, text, strlen(text));
 }
 
 /* The line of the ed25519 key behind @options. */
-static int parse_options(FIXTURE_DATA(line) *self, const char *options)
+static int parse_options(FIXTURE_DATA(line) * self, const char *options)
 {
 	char text[1024];
 
@@ -67,7 +68,8 @@ TEST_F(line, takes_blanks_and_tabs_between_the_fields)
 
 	snprintf(text, sizeof(text), " \tssh-ed25519 \t %s\t \r", pub_ed25519);
 	EXPECT_EQ(0, parse(self, text));
-	snprintf(text, sizeof(text), "no-pty\tssh-ed25519 \t %s\tx", pub_ed25519);
+	snprintf(text, sizeof(text), "no-pty\tssh-ed25519 \t %s\tx",
+		 pub_ed25519);
 	EXPECT_EQ(0, parse(self, text));
 	EXPECT_EQ(AUTHKEY_NO_PTY, self->key.flags);
 }
@@ -83,8 +85,8 @@ TEST_F(line, knows_lines_without_a_key)
 TEST_F(line, knows_keys_it_does_not_have)
 {
 	EXPECT_EQ(-EOPNOTSUPP, parse(self, "ssh-dss AAAA x"));
-	EXPECT_EQ(-EOPNOTSUPP, parse(self,
-		"sk-ssh-ed25519@openssh.com AAAAGnNr x"));
+	EXPECT_EQ(-EOPNOTSUPP,
+		  parse(self, "sk-ssh-ed25519@openssh.com AAAAGnNr x"));
 	EXPECT_EQ(-EOPNOTSUPP, parse(self, "word"));
 	EXPECT_EQ(-EOPNOTSUPP, parse(self, "1024 35 123456 user"));
 }
@@ -138,8 +140,11 @@ TEST_F(line, takes_options_that_forbid_what_we_do_not_have)
 {
 	ASSERT_EQ(0, parse_options(self, "restrict"));
 	EXPECT_EQ(AUTHKEY_RESTRICT, self->key.flags);
-	ASSERT_EQ(0, parse_options(self,
-		"no-pty,no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-user-rc"));
+	ASSERT_EQ(
+		0,
+		parse_options(
+			self,
+			"no-pty,no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-user-rc"));
 	EXPECT_EQ(AUTHKEY_RESTRICT, self->key.flags);
 	ASSERT_EQ(0, parse_options(self, "RESTRICT,Pty"));
 	EXPECT_EQ(AUTHKEY_RESTRICT & ~AUTHKEY_NO_PTY, self->key.flags);
@@ -148,8 +153,10 @@ TEST_F(line, takes_options_that_forbid_what_we_do_not_have)
 
 TEST_F(line, takes_a_forced_command)
 {
-	ASSERT_EQ(0, parse_options(self,
-		"command=\"/bin/x -a, \\\"b c\\\" \\n #\",restrict"));
+	ASSERT_EQ(0,
+		  parse_options(
+			  self,
+			  "command=\"/bin/x -a, \\\"b c\\\" \\n #\",restrict"));
 	EXPECT_STREQ("/bin/x -a, \"b c\" \\n #", self->key.command);
 	EXPECT_EQ(AUTHKEY_RESTRICT, self->key.flags);
 	EXPECT_STREQ("", self->key.bad_option);
@@ -192,9 +199,9 @@ TEST_F(line, names_options_that_restrict_in_a_way_of_their_own)
 
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		EXPECT_EQ(0, parse_options(self, rows[i].options))
-			TH_LOG("%s", rows[i].options);
+		TH_LOG("%s", rows[i].options);
 		EXPECT_STREQ(rows[i].bad, self->key.bad_option)
-			TH_LOG("%s", rows[i].options);
+		TH_LOG("%s", rows[i].options);
 		EXPECT_EQ(51, self->key.blob_len);
 	}
 }

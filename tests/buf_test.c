@@ -4,7 +4,8 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 
-FIXTURE(buf) {
+FIXTURE(buf)
+{
 	struct buf buf;
 };
 

@@ -40,9 +40,9 @@ FIXTURE(channel)
 	int peer;
 	int file;
 	uint8_t *file_data;
-	uint8_t *wire;		/* from the server, not opened yet */
+	uint8_t *wire;  /* from the server, not opened yet */
 	size_t wire_len;
-	uint8_t *stream;	/* data of the channel as the peer got it */
+	uint8_t *stream; /* data of the channel as the peer got it */
 	size_t stream_len;
 	unsigned int data_packets;
 	size_t largest;
@@ -56,18 +56,15 @@ FIXTURE_VARIANT(channel)
 	uint32_t max_packet;
 };
 
-FIXTURE_VARIANT_ADD(channel, packets_of_32k)
-{
+FIXTURE_VARIANT_ADD(channel, packets_of_32k){
 	.max_packet = 32768,
 };
 
-FIXTURE_VARIANT_ADD(channel, packets_of_1000)
-{
+FIXTURE_VARIANT_ADD(channel, packets_of_1000){
 	.max_packet = 1000,
 };
 
-FIXTURE_VARIANT_ADD(channel, packets_of_1)
-{
+FIXTURE_VARIANT_ADD(channel, packets_of_1){
 	.max_packet = 1,
 };
 
@@ -95,7 +92,7 @@ static const struct channel_consumer consumer = {
 	.closed = count_closed,
 };
 
-static void open_channel(FIXTURE_DATA(channel) *self, uint32_t window,
+static void open_channel(FIXTURE_DATA(channel) * self, uint32_t window,
 			 uint32_t max_packet)
 {
 	struct conn_channel_params params = {
@@ -131,8 +128,8 @@ FIXTURE_SETUP(channel)
 	ASSERT_EQ(0, packet_half_init(&self->peer_tx, true));
 	ASSERT_EQ(0, packet_half_rekey(&self->peer_rx, &self->state.tx, false,
 				       0, false));
-	ASSERT_EQ(0, packet_half_rekey(&self->peer_tx, &self->state.rx, true,
-				       0, false));
+	ASSERT_EQ(0, packet_half_rekey(&self->peer_tx, &self->state.rx, true, 0,
+				       false));
 	self->wire = malloc(STREAM_MAX);
 	self->stream = malloc(STREAM_MAX);
 	self->file_data = malloc(FILE_LEN);
@@ -165,7 +162,7 @@ FIXTURE_TEARDOWN(channel)
 }
 
 /* What the peer makes of a payload. */
-static int peer_input(FIXTURE_DATA(channel) *self, const uint8_t *payload,
+static int peer_input(FIXTURE_DATA(channel) * self, const uint8_t *payload,
 		      size_t len)
 {
 	struct kssh_channel_msg msg;
@@ -185,7 +182,7 @@ static int peer_input(FIXTURE_DATA(channel) *self, const uint8_t *payload,
 	return 0;
 }
 
-static int peer_parse(FIXTURE_DATA(channel) *self)
+static int peer_parse(FIXTURE_DATA(channel) * self)
 {
 	const uint8_t *payload;
 	size_t total, off = 0, len;
@@ -205,7 +202,7 @@ static int peer_parse(FIXTURE_DATA(channel) *self)
 	return 0;
 }
 
-static void peer_read(FIXTURE_DATA(channel) *self)
+static void peer_read(FIXTURE_DATA(channel) * self)
 {
 	ssize_t n;
 
@@ -218,7 +215,7 @@ static void peer_read(FIXTURE_DATA(channel) *self)
 }
 
 /* Server and peer in turn until nothing moves: the ring only completes. */
-static void settle(FIXTURE_DATA(channel) *self)
+static void settle(FIXTURE_DATA(channel) * self)
 {
 	struct conn_user *cu = self->conn.priv;
 	struct __kernel_timespec soon = { .tv_nsec = 1000000 };
@@ -247,7 +244,7 @@ static void settle(FIXTURE_DATA(channel) *self)
 	(void)cu;
 }
 
-static void peer_send(FIXTURE_DATA(channel) *self, const uint8_t *payload,
+static void peer_send(FIXTURE_DATA(channel) * self, const uint8_t *payload,
 		      size_t len)
 {
 	uint8_t pkt[64 * 1024];
@@ -258,7 +255,7 @@ static void peer_send(FIXTURE_DATA(channel) *self, const uint8_t *payload,
 	send(self->peer, pkt, packet_tx_size(&self->peer_tx, len), 0);
 }
 
-static void peer_adjust(FIXTURE_DATA(channel) *self, uint32_t bytes)
+static void peer_adjust(FIXTURE_DATA(channel) * self, uint32_t bytes)
 {
 	uint8_t msg[KSSH_ADJUST_LEN];
 
@@ -266,7 +263,7 @@ static void peer_adjust(FIXTURE_DATA(channel) *self, uint32_t bytes)
 	peer_send(self, msg, sizeof(msg));
 }
 
-static void peer_data(FIXTURE_DATA(channel) *self, const void *p, uint32_t len)
+static void peer_data(FIXTURE_DATA(channel) * self, const void *p, uint32_t len)
 {
 	uint8_t msg[40 * 1024];
 	uint32_t hdr_len = kssh_fill_data_hdr(msg, 0, 0, len);
@@ -281,7 +278,7 @@ static void fill_hdr(void *arg, uint8_t *hdr, size_t n)
 	kssh_put_be32(hdr + 6, n);
 }
 
-static ssize_t send_file(FIXTURE_DATA(channel) *self, off_t off, size_t len)
+static ssize_t send_file(FIXTURE_DATA(channel) * self, off_t off, size_t len)
 {
 	int file_errno;
 

@@ -298,29 +298,31 @@ TEST(refuses_keys_that_do_not_fit)
 	EXPECT_NULL(cipher);
 }
 
-FIXTURE(cipher) {
+FIXTURE(cipher)
+{
 	struct cipher *tx;
 	struct cipher *rx;
 	const struct kssh_layout *layout;
 	uint8_t *pkt;
 };
 
-FIXTURE_VARIANT(cipher) {
+FIXTURE_VARIANT(cipher)
+{
 	uint16_t cipher;
 	uint16_t mac;
 };
 
-FIXTURE_VARIANT_ADD(cipher, aes128_gcm) { KSSH_CIPHER_AES_128_GCM, 0 };
-FIXTURE_VARIANT_ADD(cipher, aes256_gcm) { KSSH_CIPHER_AES_256_GCM, 0 };
-FIXTURE_VARIANT_ADD(cipher, chacha20) { KSSH_CIPHER_CHACHA20_POLY1305, 0 };
-FIXTURE_VARIANT_ADD(cipher, aes128_ctr_256_etm)
-	{ KSSH_CIPHER_AES_128_CTR, KSSH_MAC_HMAC_SHA2_256_ETM };
-FIXTURE_VARIANT_ADD(cipher, aes192_ctr_512_etm)
-	{ KSSH_CIPHER_AES_192_CTR, KSSH_MAC_HMAC_SHA2_512_ETM };
-FIXTURE_VARIANT_ADD(cipher, aes256_ctr_256)
-	{ KSSH_CIPHER_AES_256_CTR, KSSH_MAC_HMAC_SHA2_256 };
-FIXTURE_VARIANT_ADD(cipher, aes128_ctr_512)
-	{ KSSH_CIPHER_AES_128_CTR, KSSH_MAC_HMAC_SHA2_512 };
+FIXTURE_VARIANT_ADD(cipher, aes128_gcm){ KSSH_CIPHER_AES_128_GCM, 0 };
+FIXTURE_VARIANT_ADD(cipher, aes256_gcm){ KSSH_CIPHER_AES_256_GCM, 0 };
+FIXTURE_VARIANT_ADD(cipher, chacha20){ KSSH_CIPHER_CHACHA20_POLY1305, 0 };
+FIXTURE_VARIANT_ADD(cipher, aes128_ctr_256_etm){ KSSH_CIPHER_AES_128_CTR,
+						 KSSH_MAC_HMAC_SHA2_256_ETM };
+FIXTURE_VARIANT_ADD(cipher, aes192_ctr_512_etm){ KSSH_CIPHER_AES_192_CTR,
+						 KSSH_MAC_HMAC_SHA2_512_ETM };
+FIXTURE_VARIANT_ADD(cipher, aes256_ctr_256){ KSSH_CIPHER_AES_256_CTR,
+					     KSSH_MAC_HMAC_SHA2_256 };
+FIXTURE_VARIANT_ADD(cipher, aes128_ctr_512){ KSSH_CIPHER_AES_128_CTR,
+					     KSSH_MAC_HMAC_SHA2_512 };
 
 FIXTURE_SETUP(cipher)
 {
@@ -386,7 +388,7 @@ TEST_F(cipher, refuses_any_changed_byte)
 		self->pkt[i] ^= 1 << (i % 8);
 		ASSERT_EQ(0, cipher_alloc(&rx, &keys, false));
 		EXPECT_EQ(-EBADMSG, cipher_open(rx, 7, self->pkt, pkt_len))
-			TH_LOG("byte %u", i);
+		TH_LOG("byte %u", i);
 		/* nothing of the plaintext is left */
 		EXPECT_EQ(0, self->pkt[4]);
 		EXPECT_EQ(0, self->pkt[3 + pkt_len]);

@@ -10,7 +10,8 @@
 #include "lib/mem.h"
 #include "log_lines.h"
 
-FIXTURE(conf) {
+FIXTURE(conf)
+{
 	struct conf conf;
 	struct log_lines lines;
 	char path[64];
@@ -31,7 +32,7 @@ FIXTURE_TEARDOWN(conf)
 	log_lines_close(&self->lines);
 }
 
-static int load_bytes(FIXTURE_DATA(conf) *self, const void *text, size_t len)
+static int load_bytes(FIXTURE_DATA(conf) * self, const void *text, size_t len)
 {
 	int fd = open(self->path, O_WRONLY | O_TRUNC);
 
@@ -41,7 +42,7 @@ static int load_bytes(FIXTURE_DATA(conf) *self, const void *text, size_t len)
 	return conf_load(&self->conf, self->path);
 }
 
-static int load(FIXTURE_DATA(conf) *self, const char *text)
+static int load(FIXTURE_DATA(conf) * self, const char *text)
 {
 	return load_bytes(self, text, strlen(text));
 }
@@ -83,28 +84,27 @@ TEST_F(conf, takes_the_value_of_every_keyword)
 {
 	struct conf *conf = &self->conf;
 
-	ASSERT_EQ(0, load(self,
-		"AddressFamily inet6\n"
-		"AuthorizedKeysFile .k /etc/keys/%u %h/%%\n"
-		"Ciphers aes256-ctr\n"
-		"ClientAliveCountMax 7\n"
-		"ClientAliveInterval 1m30s\n"
-		"DataPath kernel\n"
-		"HostKey /a\nHostKey /b\n"
-		"KexAlgorithms curve25519-sha256\n"
-		"LogLevel DEBUG2\n"
-		"LoginGraceTime 0\n"
-		"MACs hmac-sha2-256\n"
-		"MaxAuthTries 3\n"
-		"MaxStartups 10:30:60\n"
-		"PermitRootLogin no\n"
-		"PidFile none\n"
-		"Port 2222\nPort 2223\n"
-		"RekeyLimit 1G 1h\n"
-		"StrictModes no\n"
-		"Subsystem x /bin/x -y\n"
-		"SyslogFacility LOCAL3\n"
-		"TCPKeepAlive no\n"));
+	ASSERT_EQ(0, load(self, "AddressFamily inet6\n"
+				"AuthorizedKeysFile .k /etc/keys/%u %h/%%\n"
+				"Ciphers aes256-ctr\n"
+				"ClientAliveCountMax 7\n"
+				"ClientAliveInterval 1m30s\n"
+				"DataPath kernel\n"
+				"HostKey /a\nHostKey /b\n"
+				"KexAlgorithms curve25519-sha256\n"
+				"LogLevel DEBUG2\n"
+				"LoginGraceTime 0\n"
+				"MACs hmac-sha2-256\n"
+				"MaxAuthTries 3\n"
+				"MaxStartups 10:30:60\n"
+				"PermitRootLogin no\n"
+				"PidFile none\n"
+				"Port 2222\nPort 2223\n"
+				"RekeyLimit 1G 1h\n"
+				"StrictModes no\n"
+				"Subsystem x /bin/x -y\n"
+				"SyslogFacility LOCAL3\n"
+				"TCPKeepAlive no\n"));
 	EXPECT_EQ(AF_INET6, conf->address_family);
 	EXPECT_EQ(3, conf->n_authorized_keys);
 	EXPECT_STREQ("/etc/keys/%u", conf->authorized_keys[1]);
@@ -137,24 +137,25 @@ TEST_F(conf, takes_the_value_of_every_keyword)
 
 TEST_F(conf, takes_keywords_that_say_what_is_so_anyway)
 {
-	EXPECT_EQ(0, load(self,
-		"UsePAM no\nPasswordAuthentication no\n"
-		"KbdInteractiveAuthentication no\nX11Forwarding no\n"
-		"PubkeyAuthentication yes\nPermitTTY no\nPrintMotd NO\n"
-		"Compression no\nBanner none\nChrootDirectory none\n"
-		"AuthenticationMethods any\n"
-		"AcceptEnv LANG LC_* COLORTERM\nAcceptEnv NO_COLOR\n"));
+	EXPECT_EQ(0,
+		  load(self,
+		       "UsePAM no\nPasswordAuthentication no\n"
+		       "KbdInteractiveAuthentication no\nX11Forwarding no\n"
+		       "PubkeyAuthentication yes\nPermitTTY no\nPrintMotd NO\n"
+		       "Compression no\nBanner none\nChrootDirectory none\n"
+		       "AuthenticationMethods any\n"
+		       "AcceptEnv LANG LC_* COLORTERM\nAcceptEnv NO_COLOR\n"));
 	EXPECT_STREQ("", log_lines_read(&self->lines));
 }
 
 TEST_F(conf, keeps_the_first_value_of_a_keyword)
 {
-	ASSERT_EQ(0, load(self,
-		"MaxAuthTries 3\nMaxAuthTries 4\n"
-		"AuthorizedKeysFile one\nAuthorizedKeysFile two\n"
-		"Ciphers aes128-ctr\nCiphers aes256-ctr\n"
-		"PidFile /a\nPidFile /b\n"
-		"Subsystem s a\nSubsystem s b\n"));
+	ASSERT_EQ(0,
+		  load(self, "MaxAuthTries 3\nMaxAuthTries 4\n"
+			     "AuthorizedKeysFile one\nAuthorizedKeysFile two\n"
+			     "Ciphers aes128-ctr\nCiphers aes256-ctr\n"
+			     "PidFile /a\nPidFile /b\n"
+			     "Subsystem s a\nSubsystem s b\n"));
 	EXPECT_EQ(3, self->conf.max_auth_tries);
 	EXPECT_EQ(1, self->conf.n_authorized_keys);
 	EXPECT_STREQ("one", self->conf.authorized_keys[0]);
@@ -180,17 +181,16 @@ TEST_F(conf, lets_the_command_line_win)
 
 TEST_F(conf, cuts_quotes_comments_and_blanks)
 {
-	ASSERT_EQ(0, load(self,
-		"# comment\n"
-		"\n"
-		"   \t# another\n"
-		"  \tmaxauthtries\t=  4   # behind\r\n"
-		"PidFile \"/tmp/with space#x\" # c\n"
-		"HostKey '/a b'/c\\ d\n"
-		"HostKey=/e\n"
-		"AuthorizedKeysFile a#b \"c\\\"d\"\n"
-		"Subsystem s sh -c 'echo \"a b\"'\n"
-		"Subsystem t \"sh -c 'a b'\""));
+	ASSERT_EQ(0, load(self, "# comment\n"
+				"\n"
+				"   \t# another\n"
+				"  \tmaxauthtries\t=  4   # behind\r\n"
+				"PidFile \"/tmp/with space#x\" # c\n"
+				"HostKey '/a b'/c\\ d\n"
+				"HostKey=/e\n"
+				"AuthorizedKeysFile a#b \"c\\\"d\"\n"
+				"Subsystem s sh -c 'echo \"a b\"'\n"
+				"Subsystem t \"sh -c 'a b'\""));
 	EXPECT_EQ(4, self->conf.max_auth_tries);
 	EXPECT_STREQ("/tmp/with space#x", self->conf.pid_file);
 	EXPECT_STREQ("/a b/c d", self->conf.host_keys[0]);
@@ -198,8 +198,7 @@ TEST_F(conf, cuts_quotes_comments_and_blanks)
 	EXPECT_EQ(2, self->conf.n_authorized_keys);
 	EXPECT_STREQ("a#b", self->conf.authorized_keys[0]);
 	EXPECT_STREQ("c\"d", self->conf.authorized_keys[1]);
-	EXPECT_STREQ("sh -c 'echo \"a b\"'",
-		     self->conf.subsystems[0].command);
+	EXPECT_STREQ("sh -c 'echo \"a b\"'", self->conf.subsystems[0].command);
 	EXPECT_STREQ("sh -c 'a b'", self->conf.subsystems[1].command);
 }
 
@@ -217,11 +216,11 @@ TEST_F(conf, understands_all_forms_of_an_address)
 	const struct conf_listen *entry;
 	size_t i;
 
-	ASSERT_EQ(0, load(self,
-		"ListenAddress 1.2.3.4\nListenAddress 1.2.3.4:22\n"
-		"ListenAddress ::1\nListenAddress [::1]:2222\n"
-		"ListenAddress [::1]\nListenAddress localhost:22\n"
-		"ListenAddress *:2222\nListenAddress *\n"));
+	ASSERT_EQ(0,
+		  load(self, "ListenAddress 1.2.3.4\nListenAddress 1.2.3.4:22\n"
+			     "ListenAddress ::1\nListenAddress [::1]:2222\n"
+			     "ListenAddress [::1]\nListenAddress localhost:22\n"
+			     "ListenAddress *:2222\nListenAddress *\n"));
 	ASSERT_EQ(ARRAY_SIZE(want), self->conf.n_listen);
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		entry = &self->conf.listen[i];
@@ -243,8 +242,10 @@ TEST_F(conf, names_file_line_and_keyword_of_every_fault)
 	const char *text;
 	char want[128];
 
-	EXPECT_EQ(-EINVAL, load(self,
-		"Port 22\nNoSuchThing yes\n\nMaxAuthTries x\nPort 99999\n"));
+	EXPECT_EQ(
+		-EINVAL,
+		load(self,
+		     "Port 22\nNoSuchThing yes\n\nMaxAuthTries x\nPort 99999\n"));
 	text = log_lines_read(&self->lines);
 	EXPECT_EQ(3, self->lines.n);
 	snprintf(want, sizeof(want), "%s line 2: NoSuchThing: ", self->path);
@@ -258,20 +259,30 @@ TEST_F(conf, names_file_line_and_keyword_of_every_fault)
 TEST_F(conf, refuses_what_it_cannot_do)
 {
 	static const char *const bad[] = {
-		"Match User x", "Include /etc/x", "UsePAM yes",
-		"PasswordAuthentication yes", "X11Forwarding yes",
-		"KbdInteractiveAuthentication yes", "PubkeyAuthentication no",
-		"PermitTTY yes", "AllowTcpForwarding yes", "AllowUsers x",
-		"ChrootDirectory /x", "ForceCommand x", "Compression yes",
-		"AuthenticationMethods password", "Banner /x",
-		"Subsystem sftp internal-sftp -R", "AcceptEnv LD_PRELOAD",
+		"Match User x",
+		"Include /etc/x",
+		"UsePAM yes",
+		"PasswordAuthentication yes",
+		"X11Forwarding yes",
+		"KbdInteractiveAuthentication yes",
+		"PubkeyAuthentication no",
+		"PermitTTY yes",
+		"AllowTcpForwarding yes",
+		"AllowUsers x",
+		"ChrootDirectory /x",
+		"ForceCommand x",
+		"Compression yes",
+		"AuthenticationMethods password",
+		"Banner /x",
+		"Subsystem sftp internal-sftp -R",
+		"AcceptEnv LD_PRELOAD",
 		"AcceptEnv *",
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
 		EXPECT_EQ(-EINVAL, load(self, bad[i]))
-			TH_LOG("%s", bad[i]);
+	TH_LOG("%s", bad[i]);
 	log_lines_read(&self->lines);
 	EXPECT_EQ(ARRAY_SIZE(bad), self->lines.n);
 }
@@ -279,36 +290,70 @@ TEST_F(conf, refuses_what_it_cannot_do)
 TEST_F(conf, refuses_values_that_make_no_sense)
 {
 	static const char *const bad[] = {
-		"AddressFamily x", "AddressFamily", "AuthorizedKeysFile %x",
-		"AuthorizedKeysFile a b c d e", "AuthorizedKeysFile \"\"",
-		"AuthorizedKeysFile a%", "Ciphers no-such", "Ciphers",
-		"ClientAliveInterval 1x", "ClientAliveInterval -1",
-		"ClientAliveInterval 99999999999", "ClientAliveCountMax 1 2",
-		"DataPath none", "HostKey", "HostKey \"\"", "KexAlgorithms x",
-		"ListenAddress [::1", "ListenAddress [::1]x",
-		"ListenAddress [::1]:", "ListenAddress []", "ListenAddress a:",
-		"ListenAddress 1.2.3.4:99999", "ListenAddress a rdomain x",
-		"LogLevel LOUD", "LoginGraceTime x", "LoginGraceTime \"\"",
-		"MACs hmac-md5", "MaxAuthTries", "MaxAuthTries 1000001",
-		"MaxStartups 0", "MaxStartups 1:2", "MaxStartups 9:30:8",
-		"MaxStartups 9:101:10", "MaxStartups 1:2:3:4",
-		"MaxStartups a:2:3", "PermitRootLogin forced-commands-only",
-		"Port 0x10", "Port -1", "Port 22x", "Port", "RekeyLimit 1T",
-		"RekeyLimit 15", "RekeyLimit 1G x", "RekeyLimit 1G 1h 3",
-		"RekeyLimit 1GG", "RekeyLimit 99999999999999999999",
-		"StrictModes maybe", "Subsystem x", "Subsystem x \"\"",
-		"SyslogFacility KERN", "PidFile \"/x", "PidFile '/x",
-		"=5", "\"Port\" 22",
+		"AddressFamily x",
+		"AddressFamily",
+		"AuthorizedKeysFile %x",
+		"AuthorizedKeysFile a b c d e",
+		"AuthorizedKeysFile \"\"",
+		"AuthorizedKeysFile a%",
+		"Ciphers no-such",
+		"Ciphers",
+		"ClientAliveInterval 1x",
+		"ClientAliveInterval -1",
+		"ClientAliveInterval 99999999999",
+		"ClientAliveCountMax 1 2",
+		"DataPath none",
+		"HostKey",
+		"HostKey \"\"",
+		"KexAlgorithms x",
+		"ListenAddress [::1",
+		"ListenAddress [::1]x",
+		"ListenAddress [::1]:",
+		"ListenAddress []",
+		"ListenAddress a:",
+		"ListenAddress 1.2.3.4:99999",
+		"ListenAddress a rdomain x",
+		"LogLevel LOUD",
+		"LoginGraceTime x",
+		"LoginGraceTime \"\"",
+		"MACs hmac-md5",
+		"MaxAuthTries",
+		"MaxAuthTries 1000001",
+		"MaxStartups 0",
+		"MaxStartups 1:2",
+		"MaxStartups 9:30:8",
+		"MaxStartups 9:101:10",
+		"MaxStartups 1:2:3:4",
+		"MaxStartups a:2:3",
+		"PermitRootLogin forced-commands-only",
+		"Port 0x10",
+		"Port -1",
+		"Port 22x",
+		"Port",
+		"RekeyLimit 1T",
+		"RekeyLimit 15",
+		"RekeyLimit 1G x",
+		"RekeyLimit 1G 1h 3",
+		"RekeyLimit 1GG",
+		"RekeyLimit 99999999999999999999",
+		"StrictModes maybe",
+		"Subsystem x",
+		"Subsystem x \"\"",
+		"SyslogFacility KERN",
+		"PidFile \"/x",
+		"PidFile '/x",
+		"=5",
+		"\"Port\" 22",
 	};
 	unsigned int before = 0;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		EXPECT_EQ(-EINVAL, load(self, bad[i]))
-			TH_LOG("%s", bad[i]);
+		TH_LOG("%s", bad[i]);
 		log_lines_read(&self->lines);
 		EXPECT_EQ(before + 1, self->lines.n)
-			TH_LOG("%s", bad[i]);
+		TH_LOG("%s", bad[i]);
 		before = self->lines.n;
 		conf_free(&self->conf);
 		conf_init(&self->conf);
@@ -317,9 +362,9 @@ TEST_F(conf, refuses_values_that_make_no_sense)
 
 TEST_F(conf, understands_times_and_sizes)
 {
-	ASSERT_EQ(0, load(self,
-		"RekeyLimit 100K none\nLoginGraceTime 1w2d3h4m5s\n"
-		"ClientAliveInterval 2m3\n"));
+	ASSERT_EQ(0,
+		  load(self, "RekeyLimit 100K none\nLoginGraceTime 1w2d3h4m5s\n"
+			     "ClientAliveInterval 2m3\n"));
 	EXPECT_EQ(100 * 1024, self->conf.rekey_bytes);
 	EXPECT_EQ(0, self->conf.rekey_seconds);
 	EXPECT_EQ(7 * 86400 + 2 * 86400 + 3 * 3600 + 4 * 60 + 5,
@@ -375,8 +420,8 @@ TEST_F(conf, reports_faults_of_the_command_line)
 	EXPECT_EQ(-EINVAL, conf_set(&self->conf, "Port=x"));
 	EXPECT_EQ(-EINVAL, conf_set(&self->conf, "Nothing"));
 	EXPECT_EQ(-EINVAL, conf_set(&self->conf, ""));
-	EXPECT_NOT_NULL(strstr(log_lines_read(&self->lines),
-			       "command line: Port: "));
+	EXPECT_NOT_NULL(
+		strstr(log_lines_read(&self->lines), "command line: Port: "));
 	EXPECT_EQ(3, self->lines.n);
 }
 

@@ -203,7 +203,7 @@ static void client_teardown(struct client *c)
 	EXPECT_TRUE(WIFEXITED(status));
 	EXPECT_NE(EXIT_SANITIZER, WEXITSTATUS(status));
 	EXPECT_NULL(c->broken)
-		TH_LOG("%s", c->broken);
+	TH_LOG("%s", c->broken);
 	packet_half_exit(&c->tx);
 	packet_half_exit(&c->rx);
 	owner_exit(&c->owner);
@@ -348,8 +348,7 @@ static void client_take_request(struct client *c, struct chan *ch,
 
 	if (buf_get_cstring(msg, &name) || buf_get_bool(msg, &want_reply))
 		c->broken = "request";
-	else if (!strcmp(name, "exit-status") &&
-		 !buf_get_u32(msg, &ch->status))
+	else if (!strcmp(name, "exit-status") && !buf_get_u32(msg, &ch->status))
 		client_event(ch, 's');
 	else if (!strcmp(name, "exit-signal") && !buf_get_cstring(msg, &sig))
 		client_event(ch, 'g');
@@ -361,8 +360,7 @@ static void client_take_request(struct client *c, struct chan *ch,
 	free(sig);
 }
 
-static void client_take_channel(struct client *c, uint8_t type,
-				struct buf *msg)
+static void client_take_channel(struct client *c, uint8_t type, struct buf *msg)
 {
 	const uint8_t *p;
 	struct chan *ch;
@@ -395,8 +393,8 @@ static void client_take_channel(struct client *c, uint8_t type,
 			client_take_data(ch, p, len);
 		break;
 	case SSH_MSG_CHANNEL_EXTENDED_DATA:
-		if (strchr(ch->events, 'e') || buf_get_u32(msg, &n) ||
-		    n != 1 || buf_get_string(msg, &p, &len))
+		if (strchr(ch->events, 'e') || buf_get_u32(msg, &n) || n != 1 ||
+		    buf_get_string(msg, &p, &len))
 			c->broken = "extended data";
 		ch->err += len;
 		client_event(ch, 'x');
@@ -496,8 +494,9 @@ static void client_take(struct client *c, const uint8_t *payload, size_t len)
 	case SSH_MSG_REQUEST_SUCCESS:
 	case SSH_MSG_REQUEST_FAILURE:
 		if (n < EVENTS_MAX - 1)
-			c->replies[n] = payload[0] ==
-					SSH_MSG_REQUEST_SUCCESS ? '1' : '0';
+			c->replies[n] = payload[0] == SSH_MSG_REQUEST_SUCCESS ?
+						'1' :
+						'0';
 		break;
 	case SSH_MSG_CHANNEL_OPEN_CONFIRMATION ... SSH_MSG_CHANNEL_FAILURE:
 		client_take_channel(c, payload[0], &msg);
@@ -551,10 +550,11 @@ static bool client_parse(struct client *c)
 	uint32_t pkt_seq;
 
 	if (packet_rx_size(&c->rx, c->in + c->in_off, c->in_len - c->in_off,
-			   &total) || total > c->in_len - c->in_off)
+			   &total) ||
+	    total > c->in_len - c->in_off)
 		return false;
-	if (packet_rx_open(&c->rx, c->in + c->in_off, total, &pkt_seq,
-			   &payload, &len)) {
+	if (packet_rx_open(&c->rx, c->in + c->in_off, total, &pkt_seq, &payload,
+			   &len)) {
 		c->broken = "packet";
 		c->ended = true;
 		return false;
@@ -605,8 +605,7 @@ static void client_until(struct client *c, uint32_t id, char event)
 	while (!strchr(c->chans[id].events, event) && client_next(c))
 		;
 	EXPECT_NOT_NULL(strchr(c->chans[id].events, event))
-		TH_LOG("channel %u: %s, then the end", id,
-		       c->chans[id].events);
+	TH_LOG("channel %u: %s, then the end", id, c->chans[id].events);
 }
 
 /* The server has taken all that was sent so far. */

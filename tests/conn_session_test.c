@@ -19,14 +19,12 @@ FIXTURE_VARIANT(session)
 	bool strict;
 };
 
-FIXTURE_VARIANT_ADD(session, io_uring)
-{
+FIXTURE_VARIANT_ADD(session, io_uring){
 	.use_poll = false,
 	.strict = true,
 };
 
-FIXTURE_VARIANT_ADD(session, poll)
-{
+FIXTURE_VARIANT_ADD(session, poll){
 	.use_poll = true,
 	.strict = false,
 };
@@ -78,11 +76,12 @@ TEST_F(session, command_has_clean_descriptors_and_signals)
 		    "[ -e /proc/$$/fd/$i ] && echo -n $i.; "
 		    "i=$((i+1)); done; "
 		    "grep -E 'Sig(Blk|Ign)' /proc/self/status | "
-		    "tr -d '\\n\\t'", WINDOW);
+		    "tr -d '\\n\\t'",
+		    WINDOW);
 	client_until(c, 0, 'c');
 	EXPECT_MEMEQ("0.1.2.SigBlk:0000000000000000SigIgn:0000000000000000",
 		     c->chans[0].head, 53)
-		TH_LOG("%s", c->chans[0].head);
+	TH_LOG("%s", c->chans[0].head);
 }
 
 TEST_F(session, command_that_closes_its_output_is_waited_for)
@@ -99,6 +98,23 @@ TEST_F(session, command_that_closes_its_output_is_waited_for)
 	EXPECT_EQ(5, c->chans[0].status);
 }
 
+TEST_F(session, status_comes_though_the_client_closes_at_eof)
+{
+	struct client *c = &self->c;
+
+	client_start(c);
+	client_exec(c, 0, "exec >&- 2>&-; sleep 0.3; exit 7", WINDOW);
+	client_until(c, 0, 'e');
+	client_close(c, 0);
+	client_until(c, 0, 'c');
+	EXPECT_STREQ("OSesc", c->chans[0].events);
+	EXPECT_EQ(7, c->chans[0].status);
+	/* and the channel is gone */
+	client_exec(c, 1, "exit 8", WINDOW);
+	client_until(c, 1, 'c');
+	EXPECT_EQ(8, c->chans[1].status);
+}
+
 TEST_F(session, background_output_still_comes)
 {
 	struct client *c = &self->c;
@@ -106,7 +122,8 @@ TEST_F(session, background_output_still_comes)
 	client_start(c);
 	client_exec(c, 0, "{ sleep 0.3; echo late; } & exit 4", WINDOW);
 	client_until(c, 0, 'c');
-	EXPECT_STREQ("OSdesc", c->chans[0].events);
+	/* whoever waits for the status does not wait for what goes on */
+	EXPECT_STREQ("OSsdec", c->chans[0].events);
 	EXPECT_STREQ("late\n", c->chans[0].head);
 	EXPECT_EQ(4, c->chans[0].status);
 }
@@ -121,8 +138,7 @@ TEST_F(session, deaf_command_does_not_stop_the_client)
 	client_exec(c, 0, "exec <&-; sleep 1; echo done", WINDOW);
 	client_until(c, 0, 'S');
 	while (sent < 3 * CONN_WINDOW) {
-		while (sent + sizeof(block) >
-		       CONN_WINDOW + c->chans[0].granted)
+		while (sent + sizeof(block) > CONN_WINDOW + c->chans[0].granted)
 			if (!client_next(c))
 				break;
 		client_data(c, 0, block, sizeof(block));
@@ -329,9 +345,8 @@ TEST_F(session, nothing_stays_open)
 
 /* ---- keys are exchanged again ---- */
 
-#define SEQ_COMMAND	"seq 300000"
-#define SEQ_LEN		(9 * 2 + 90 * 3 + 900 * 4 + 9000 * 5 + 90000 * 6 + \
-			 200001 * 7)
+#define SEQ_COMMAND "seq 300000"
+#define SEQ_LEN (9 * 2 + 90 * 3 + 900 * 4 + 9000 * 5 + 90000 * 6 + 200001 * 7)
 
 static uint32_t seq_sum(void)
 {
@@ -611,10 +626,10 @@ static void start_reading(struct client *c, uint32_t id, unsigned int n)
 	client_data(c, id, init, sizeof(init));
 	buf_init(&req, BUF_MAX_DEFAULT);
 	buf_put_u32(&req, 26);
-	buf_put_u8(&req, 3);			/* SSH_FXP_OPEN */
+	buf_put_u8(&req, 3); /* SSH_FXP_OPEN */
 	buf_put_u32(&req, 1);
 	buf_put_cstring(&req, "/dev/zero");
-	buf_put_u32(&req, 1);			/* SSH_FXF_READ */
+	buf_put_u32(&req, 1); /* SSH_FXF_READ */
 	buf_put_u32(&req, 0);
 	client_data(c, id, buf_data(&req), buf_len(&req));
 	buf_reset(&req);
@@ -625,7 +640,7 @@ static void start_reading(struct client *c, uint32_t id, unsigned int n)
 	} while (c->chans[id].out < 4 || c->chans[id].out < off + 21);
 	while (n--) {
 		buf_put_u32(&req, 29);
-		buf_put_u8(&req, 5);		/* SSH_FXP_READ */
+		buf_put_u8(&req, 5); /* SSH_FXP_READ */
 		buf_put_u32(&req, n);
 		buf_put_string(&req, head + off + 13, 8);
 		buf_put_u64(&req, 0);
@@ -672,8 +687,9 @@ TEST_F(session, commands_end_with_the_connection)
 
 TEST_F(session, disconnect_ends_the_session)
 {
-	static const uint8_t bye[] = { SSH_MSG_DISCONNECT, 0, 0, 0, 11, 0, 0,
-				       0, 0, 0, 0, 0, 0 };
+	static const uint8_t bye[] = {
+		SSH_MSG_DISCONNECT, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0
+	};
 	struct client *c = &self->c;
 
 	client_start(c);

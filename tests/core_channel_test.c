@@ -93,7 +93,7 @@ TEST(refuses_any_other_length)
 TEST(refuses_data_lengths_that_wrap)
 {
 	static const uint32_t bad[] = { 0xffffffff, 0xfffffff7, 0xfffffff3,
-					0x80000000, 21, 19 };
+					0x80000000, 21,		19 };
 	struct kssh_channel_msg msg;
 	uint8_t p[64] = { 0 };
 	size_t i;
@@ -124,7 +124,8 @@ TEST(leaves_other_messages_alone)
 
 TEST(peer_may_not_send_beyond_its_window)
 {
-	struct kssh_rx_window win = { .window = 100, .max = 100,
+	struct kssh_rx_window win = { .window = 100,
+				      .max = 100,
 				      .max_packet = 60 };
 
 	EXPECT_EQ(-EPROTO, kssh_rx_window_charge(&win, 61));
@@ -167,8 +168,7 @@ TEST(window_is_granted_as_the_reader_reads)
 
 TEST(window_may_not_grow_above_32_bits)
 {
-	struct kssh_tx_window win = { .window = 0xfffffff0,
-				      .max_packet = 100 };
+	struct kssh_tx_window win = { .window = 0xfffffff0, .max_packet = 100 };
 
 	EXPECT_EQ(-EPROTO, kssh_tx_window_add(&win, 16));
 	EXPECT_EQ(0xfffffff0, win.window);

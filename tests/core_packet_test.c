@@ -6,19 +6,21 @@
 #include "core/rekey.h"
 #include "harness.h"
 
-FIXTURE(layout) {
+FIXTURE(layout)
+{
 	struct kssh_layout layout;
 };
 
-FIXTURE_VARIANT(layout) {
+FIXTURE_VARIANT(layout)
+{
 	struct kssh_layout layout;
 };
 
-FIXTURE_VARIANT_ADD(layout, plain) { { 8, false, 0 } };
-FIXTURE_VARIANT_ADD(layout, gcm) { { 16, true, 16 } };
-FIXTURE_VARIANT_ADD(layout, chacha) { { 8, true, 16 } };
-FIXTURE_VARIANT_ADD(layout, ctr) { { 16, false, 32 } };
-FIXTURE_VARIANT_ADD(layout, ctr_etm) { { 16, true, 64 } };
+FIXTURE_VARIANT_ADD(layout, plain){ { 8, false, 0 } };
+FIXTURE_VARIANT_ADD(layout, gcm){ { 16, true, 16 } };
+FIXTURE_VARIANT_ADD(layout, chacha){ { 8, true, 16 } };
+FIXTURE_VARIANT_ADD(layout, ctr){ { 16, false, 32 } };
+FIXTURE_VARIANT_ADD(layout, ctr_etm){ { 16, true, 64 } };
 
 FIXTURE_SETUP(layout)
 {
@@ -41,8 +43,8 @@ TEST_F(layout, pads_every_payload_as_the_rfc_asks)
 		ASSERT_EQ(0, covered % self->layout.block);
 		ASSERT_EQ(4 + 1 + len + pad + self->layout.tag_len,
 			  kssh_packet_size(&self->layout, len));
-		ASSERT_EQ(0, kssh_check_packet_len(&self->layout,
-						   1 + len + pad));
+		ASSERT_EQ(0,
+			  kssh_check_packet_len(&self->layout, 1 + len + pad));
 		ASSERT_EQ(len, kssh_payload_len(1 + len + pad, pad));
 	}
 }

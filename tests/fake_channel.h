@@ -127,9 +127,9 @@ static int fake_write(struct channel *ch, const void *p, size_t len,
 	return err;
 }
 
-static ssize_t fake_send_file(struct channel *ch, int fd, off_t off,
-			      size_t len, size_t hdr_len, channel_fill fill,
-			      void *arg, unsigned int flags, int *file_errno)
+static ssize_t fake_send_file(struct channel *ch, int fd, off_t off, size_t len,
+			      size_t hdr_len, channel_fill fill, void *arg,
+			      unsigned int flags, int *file_errno)
 {
 	struct fake_channel *fake = to_fake(ch);
 	uint8_t *data;

@@ -8,25 +8,40 @@
 #define RW	(SSH_FXF_READ | SSH_FXF_WRITE)
 #define NEW	(SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_TRUNC)
 
-FIXTURE(sftp) { struct client cl; };
-FIXTURE_VARIANT(sftp) { size_t piece; };
-FIXTURE_VARIANT_ADD(sftp, whole) { .piece = 0 };
-FIXTURE_VARIANT_ADD(sftp, pieces) { .piece = 11 };
+FIXTURE(sftp)
+{
+	struct client cl;
+};
+FIXTURE_VARIANT(sftp)
+{
+	size_t piece;
+};
+FIXTURE_VARIANT_ADD(sftp, whole){ .piece = 0 };
+FIXTURE_VARIANT_ADD(sftp, pieces){ .piece = 11 };
 FIXTURE_SETUP(sftp)
 {
 	client_open(&self->cl, false, variant->piece);
 	client_init(&self->cl);
 }
-FIXTURE_TEARDOWN(sftp) { client_close(&self->cl); }
+FIXTURE_TEARDOWN(sftp)
+{
+	client_close(&self->cl);
+}
 
-FIXTURE(read_only) { struct client cl; };
+FIXTURE(read_only)
+{
+	struct client cl;
+};
 FIXTURE_SETUP(read_only)
 {
 	client_open(&self->cl, true, 5);
 	client_init(&self->cl);
 	make_file("f", "0123456789", 10);
 }
-FIXTURE_TEARDOWN(read_only) { client_close(&self->cl); }
+FIXTURE_TEARDOWN(read_only)
+{
+	client_close(&self->cl);
+}
 
 static mode_t mode_of(const char *path)
 {
@@ -63,8 +78,8 @@ TEST_F(sftp, open_makes_files_with_the_mode_asked_for_and_the_umask)
 		EXPECT_EQ(SSH_FX_OK, client_open_mode(&self->cl, "f", NEW,
 						      modes[i].mode, &handle));
 		EXPECT_EQ(modes[i].want, mode_of("f"));
-		EXPECT_EQ(SSH_FX_OK, client_on_handle(&self->cl, SSH_FXP_CLOSE,
-						      &handle));
+		EXPECT_EQ(SSH_FX_OK,
+			  client_on_handle(&self->cl, SSH_FXP_CLOSE, &handle));
 		unlink("f");
 	}
 }
@@ -74,16 +89,16 @@ TEST_F(sftp, open_honours_its_flags)
 	struct client *cl = &self->cl;
 	struct client_handle handle;
 
-	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
-		  client_open_file(cl, "f", RW, &handle));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE, client_open_file(cl, "f", RW, &handle));
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
 		  client_open_file(cl, "d/f", NEW, &handle));
 	make_file("f", "0123456789", 10);
 	EXPECT_EQ(SSH_FX_FAILURE,
 		  client_open_file(cl, "f", NEW | SSH_FXF_EXCL, &handle));
 	EXPECT_TRUE(file_is("f", "0123456789", 10));
-	EXPECT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_WRITE |
-					      SSH_FXF_CREAT, &handle));
+	EXPECT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "f", SSH_FXF_WRITE | SSH_FXF_CREAT,
+				   &handle));
 	EXPECT_EQ(SSH_FX_OK, client_write(cl, &handle, 2, "xy", 2));
 	EXPECT_TRUE(file_is("f", "01xy456789", 10));
 	EXPECT_EQ(SSH_FX_OK, client_open_file(cl, "f", NEW, &handle));
@@ -96,8 +111,8 @@ TEST_F(sftp, open_for_append_writes_at_the_end_whatever_the_offset)
 
 	make_file("f", "0123", 4);
 	EXPECT_EQ(SSH_FX_OK,
-		  client_open_file(&self->cl, "f", SSH_FXF_WRITE |
-				   SSH_FXF_APPEND, &handle));
+		  client_open_file(&self->cl, "f",
+				   SSH_FXF_WRITE | SSH_FXF_APPEND, &handle));
 	EXPECT_EQ(SSH_FX_OK, client_write(&self->cl, &handle, 0, "45", 2));
 	EXPECT_EQ(SSH_FX_OK, client_write(&self->cl, &handle, 99, "67", 2));
 	EXPECT_TRUE(file_is("f", "01234567", 8));
@@ -133,8 +148,7 @@ TEST_F(sftp, close_is_once)
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", NEW, &handle));
 	ASSERT_EQ(SSH_FX_OK, client_opendir(cl, ".", &dir));
 	EXPECT_EQ(SSH_FX_OK, client_on_handle(cl, SSH_FXP_CLOSE, &handle));
-	EXPECT_EQ(SSH_FX_FAILURE,
-		  client_on_handle(cl, SSH_FXP_CLOSE, &handle));
+	EXPECT_EQ(SSH_FX_FAILURE, client_on_handle(cl, SSH_FXP_CLOSE, &handle));
 	EXPECT_EQ(SSH_FX_OK, client_on_handle(cl, SSH_FXP_CLOSE, &dir));
 	EXPECT_EQ(SSH_FX_FAILURE, client_on_handle(cl, SSH_FXP_CLOSE, &dir));
 	EXPECT_EQ(SSH_FX_FAILURE, client_on_handle(cl, SSH_FXP_READDIR, &dir));
@@ -150,7 +164,8 @@ TEST_F(sftp, handles_that_are_none_are_refused_everywhere)
 		{ { 0 }, 64 },
 	};
 	static const char *const exts[] = {
-		"fsync@openssh.com", "fstatvfs@openssh.com",
+		"fsync@openssh.com",
+		"fstatvfs@openssh.com",
 	};
 	struct client *cl = &self->cl;
 	const uint8_t *p;
@@ -187,8 +202,7 @@ TEST_F(sftp, handles_of_the_other_kind_are_refused)
 
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", NEW | RW, &file));
 	ASSERT_EQ(SSH_FX_OK, client_opendir(cl, ".", &dir));
-	EXPECT_EQ(SSH_FX_FAILURE,
-		  client_on_handle(cl, SSH_FXP_READDIR, &file));
+	EXPECT_EQ(SSH_FX_FAILURE, client_on_handle(cl, SSH_FXP_READDIR, &file));
 	EXPECT_EQ(SSH_FX_FAILURE, client_read(cl, &dir, 0, 1, &p, &len));
 	EXPECT_EQ(SSH_FX_FAILURE, client_write(cl, &dir, 0, "x", 1));
 }
@@ -216,8 +230,7 @@ TEST_F(sftp, too_many_handles_are_refused_and_harmless)
 	while (!client_open_file(cl, "/dev/null", SSH_FXF_READ, &handle))
 		ASSERT_GT(1100, ++n);
 	EXPECT_LT(16, n);
-	EXPECT_EQ(1000 + SSH_FXP_ATTRS,
-		  client_on_path(cl, SSH_FXP_STAT, "."));
+	EXPECT_EQ(1000 + SSH_FXP_ATTRS, client_on_path(cl, SSH_FXP_STAT, "."));
 	EXPECT_EQ(SSH_FX_FAILURE, client_opendir(cl, ".", &handle));
 	EXPECT_EQ(SSH_FX_OK, client_on_handle(cl, SSH_FXP_CLOSE, &handle));
 	EXPECT_EQ(SSH_FX_OK, client_opendir(cl, ".", &handle));
@@ -241,8 +254,8 @@ TEST_F(sftp, read_gives_what_is_there_and_then_the_end)
 	ASSERT_EQ(2, len);
 	EXPECT_MEMEQ("89", p, 2);
 	EXPECT_EQ(SSH_FX_EOF, client_read(cl, &handle, 10, 4, &p, &len));
-	EXPECT_EQ(SSH_FX_EOF, client_read(cl, &handle, INT64_MAX - 9, 4, &p,
-					  &len));
+	EXPECT_EQ(SSH_FX_EOF,
+		  client_read(cl, &handle, INT64_MAX - 9, 4, &p, &len));
 	EXPECT_EQ(SSH_FX_BAD_MESSAGE,
 		  client_read(cl, &handle, 1ULL << 63, 4, &p, &len));
 	EXPECT_EQ(SSH_FX_BAD_MESSAGE,
@@ -259,10 +272,10 @@ TEST_F(sftp, read_of_more_than_the_limit_gives_the_limit)
 	size_t len;
 
 	make_file("f", data, 600000);
-	ASSERT_EQ(SSH_FX_OK, client_open_file(&self->cl, "f", SSH_FXF_READ,
-					      &handle));
-	ASSERT_EQ(SSH_FX_OK, client_read(&self->cl, &handle, 7, UINT32_MAX, &p,
-					 &len));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(&self->cl, "f", SSH_FXF_READ, &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_read(&self->cl, &handle, 7, UINT32_MAX, &p, &len));
 	ASSERT_EQ(255 * 1024, len);
 	EXPECT_MEMEQ(data + 7, p, len);
 	free(data);
@@ -276,15 +289,15 @@ TEST_F(sftp, read_of_a_file_that_has_grown_gives_all_that_is_asked_for)
 	size_t len;
 
 	make_file("f", data, 10);
-	ASSERT_EQ(SSH_FX_OK, client_open_file(&self->cl, "f", SSH_FXF_READ,
-					      &handle));
-	ASSERT_EQ(SSH_FX_OK, client_read(&self->cl, &handle, 3, 100000, &p,
-					 &len));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(&self->cl, "f", SSH_FXF_READ, &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_read(&self->cl, &handle, 3, 100000, &p, &len));
 	ASSERT_EQ(7, len);
 	EXPECT_MEMEQ(data + 3, p, 7);
 	make_file("f", data, 100000);
-	ASSERT_EQ(SSH_FX_OK, client_read(&self->cl, &handle, 3, 90000, &p,
-					 &len));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_read(&self->cl, &handle, 3, 90000, &p, &len));
 	ASSERT_EQ(90000, len);
 	EXPECT_MEMEQ(data + 3, p, 90000);
 	free(data);
@@ -314,8 +327,7 @@ TEST_F(sftp, read_of_a_device_or_directory_is_answered)
 		  client_open_file(cl, "/dev/zero", SSH_FXF_READ, &handle));
 	ASSERT_EQ(SSH_FX_OK, client_read(cl, &handle, 5, 100000, &p, &len));
 	EXPECT_EQ(32 * 1024, len);
-	ASSERT_EQ(SSH_FX_OK,
-		  client_open_file(cl, ".", SSH_FXF_READ, &handle));
+	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, ".", SSH_FXF_READ, &handle));
 	EXPECT_EQ(SSH_FX_FAILURE, client_read(cl, &handle, 0, 1, &p, &len));
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "/proc/self/status",
 					      SSH_FXF_READ, &handle));
@@ -332,8 +344,8 @@ TEST_F(sftp, write_puts_bytes_where_it_should)
 	struct client_handle handle;
 
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", NEW, &handle));
-	EXPECT_EQ(SSH_FX_OK, client_write(cl, &handle, 0, data,
-					  SFTP_PACKET_MAX));
+	EXPECT_EQ(SSH_FX_OK,
+		  client_write(cl, &handle, 0, data, SFTP_PACKET_MAX));
 	EXPECT_TRUE(file_is("f", data, SFTP_PACKET_MAX));
 	EXPECT_EQ(SSH_FX_OK, client_write(cl, &handle, 1000, "x", 1));
 	data[1000] = 'x';
@@ -349,8 +361,8 @@ TEST_F(sftp, write_far_behind_the_end_leaves_a_hole)
 	struct stat st;
 
 	ASSERT_EQ(SSH_FX_OK, client_open_file(&self->cl, "f", NEW, &handle));
-	EXPECT_EQ(SSH_FX_OK, client_write(&self->cl, &handle, 1LL << 33, "end",
-					  3));
+	EXPECT_EQ(SSH_FX_OK,
+		  client_write(&self->cl, &handle, 1LL << 33, "end", 3));
 	ASSERT_EQ(0, stat("f", &st));
 	EXPECT_EQ((1LL << 33) + 3, st.st_size);
 }
@@ -417,8 +429,8 @@ TEST_F(sftp, write_to_a_full_disk_says_so)
 	uint32_t status;
 	char *message;
 
-	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "/dev/full", SSH_FXF_WRITE,
-					      &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "/dev/full", SSH_FXF_WRITE, &handle));
 	client_fill_write(cl, &handle, 0, "0123456789", 10);
 	ASSERT_EQ(SSH_FXP_STATUS, client_call(cl));
 	ASSERT_EQ(0, buf_get_u32(&cl->reply, &status));
@@ -433,8 +445,8 @@ TEST_F(sftp, write_needs_a_handle_open_for_it)
 	struct client_handle handle;
 
 	make_file("f", "old", 3);
-	ASSERT_EQ(SSH_FX_OK, client_open_file(&self->cl, "f", SSH_FXF_READ,
-					      &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(&self->cl, "f", SSH_FXF_READ, &handle));
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
 		  client_write(&self->cl, &handle, 0, "0123456789", 10));
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
@@ -528,8 +540,7 @@ TEST_F(sftp, names_of_255_odd_bytes_pass_through)
 		EXPECT_EQ(1, seen[i]);
 	name[255] = 'x';
 	name[256] = '\0';
-	EXPECT_EQ(SSH_FX_BAD_MESSAGE,
-		  client_open_file(cl, name, NEW, &handle));
+	EXPECT_EQ(SSH_FX_BAD_MESSAGE, client_open_file(cl, name, NEW, &handle));
 }
 
 TEST_F(sftp, opendir_wants_a_directory)
@@ -537,13 +548,11 @@ TEST_F(sftp, opendir_wants_a_directory)
 	struct client_handle handle;
 
 	make_file("f", "", 0);
-	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
-		  client_opendir(&self->cl, "f", &handle));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE, client_opendir(&self->cl, "f", &handle));
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
 		  client_opendir(&self->cl, "none", &handle));
 	ASSERT_EQ(0, mkfifo("p", 0600));
-	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
-		  client_opendir(&self->cl, "p", &handle));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE, client_opendir(&self->cl, "p", &handle));
 }
 
 static uint32_t make_dir(struct client *cl, const char *path, int mode)
@@ -634,8 +643,7 @@ TEST_F(sftp, links_are_made_and_read)
 	ASSERT_EQ(SSH_FX_OK, client_name(cl, SSH_FXP_READLINK, "s", &name));
 	EXPECT_STREQ("f", name);
 	free(name);
-	EXPECT_EQ(SSH_FX_FAILURE,
-		  client_on_two(cl, SSH_FXP_SYMLINK, "f", "s"));
+	EXPECT_EQ(SSH_FX_FAILURE, client_on_two(cl, SSH_FXP_SYMLINK, "f", "s"));
 	EXPECT_EQ(SSH_FX_BAD_MESSAGE,
 		  client_on_path(cl, SSH_FXP_READLINK, "f"));
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
@@ -660,7 +668,8 @@ TEST_F(sftp, realpath_answers_with_an_absolute_name)
 	EXPECT_STREQ(cl->dir, name);
 	free(name);
 	snprintf(want, sizeof(want), "%s/none", cl->dir);
-	ASSERT_EQ(SSH_FX_OK, client_name(cl, SSH_FXP_REALPATH, "./none", &name));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_name(cl, SSH_FXP_REALPATH, "./none", &name));
 	EXPECT_STREQ(want, name);
 	free(name);
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
@@ -719,14 +728,12 @@ TEST_F(sftp, stat_follows_links_and_lstat_does_not)
 	EXPECT_EQ(1, attrs.size);
 	EXPECT_EQ(S_IFLNK | 0777, attrs.perm);
 	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "s", SSH_FXF_READ, &handle));
-	buf_put_string(client_begin(cl, SSH_FXP_FSTAT), handle.str,
-		       handle.len);
+	buf_put_string(client_begin(cl, SSH_FXP_FSTAT), handle.str, handle.len);
 	ASSERT_EQ(SSH_FX_OK, client_attrs(cl, &attrs));
 	EXPECT_EQ(5, attrs.size);
 	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
 		  client_on_path(cl, SSH_FXP_STAT, "none"));
-	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
-		  client_on_path(cl, SSH_FXP_STAT, "f/x"));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE, client_on_path(cl, SSH_FXP_STAT, "f/x"));
 }
 
 static void fill_attrs(struct client *cl, uint32_t flags, uint64_t size,
@@ -786,8 +793,7 @@ TEST_F(sftp, setstat_tells_the_first_failure)
 {
 	struct client *cl = &self->cl;
 	struct sftp_attrs attrs = {
-		.flags = SSH_FILEXFER_ATTR_UIDGID |
-			 SSH_FILEXFER_ATTR_ACMODTIME,
+		.flags = SSH_FILEXFER_ATTR_UIDGID | SSH_FILEXFER_ATTR_ACMODTIME,
 		.mtime = 7,
 	};
 	struct stat st;
@@ -858,11 +864,12 @@ TEST_F(sftp, statvfs_tells_of_the_file_system)
 	for (way = 0; way < 2; way++) {
 		if (way)
 			buf_put_cstring(client_begin_ext(cl,
-					"statvfs@openssh.com"), ".");
+							 "statvfs@openssh.com"),
+					".");
 		else
 			buf_put_string(client_begin_ext(cl,
-				       "fstatvfs@openssh.com"), handle.str,
-				       handle.len);
+							"fstatvfs@openssh.com"),
+				       handle.str, handle.len);
 		ASSERT_EQ(SSH_FXP_EXTENDED_REPLY, client_call(cl));
 		for (i = 0; i < 11; i++)
 			ASSERT_EQ(0, buf_get_u64(&cl->reply, &field[i]));
@@ -917,7 +924,8 @@ TEST_F(sftp, permissions_of_the_user_hold)
 TEST_F(read_only, whatever_changes_files_is_refused)
 {
 	static const char *const paths[] = {
-		"lsetstat@openssh.com", "posix-rename@openssh.com",
+		"lsetstat@openssh.com",
+		"posix-rename@openssh.com",
 		"hardlink@openssh.com",
 	};
 	struct client *cl = &self->cl;
@@ -927,10 +935,12 @@ TEST_F(read_only, whatever_changes_files_is_refused)
 
 	EXPECT_EQ(denied, client_open_file(cl, "f", SSH_FXF_WRITE, &handle));
 	EXPECT_EQ(denied, client_open_file(cl, "f", RW, &handle));
-	EXPECT_EQ(denied, client_open_file(cl, "g", SSH_FXF_READ |
-					   SSH_FXF_CREAT, &handle));
-	EXPECT_EQ(denied, client_open_file(cl, "f", SSH_FXF_READ |
-					   SSH_FXF_TRUNC, &handle));
+	EXPECT_EQ(denied,
+		  client_open_file(cl, "g", SSH_FXF_READ | SSH_FXF_CREAT,
+				   &handle));
+	EXPECT_EQ(denied,
+		  client_open_file(cl, "f", SSH_FXF_READ | SSH_FXF_TRUNC,
+				   &handle));
 	EXPECT_EQ(denied, client_on_path(cl, SSH_FXP_REMOVE, "f"));
 	EXPECT_EQ(denied, client_on_path(cl, SSH_FXP_RMDIR, "."));
 	EXPECT_EQ(denied, make_dir(cl, "d", -1));

@@ -25,9 +25,18 @@ TEST(maps_errno_to_status)
 
 /* ---- attributes ---- */
 
-FIXTURE(attrs) { struct buf buf; };
-FIXTURE_SETUP(attrs) { buf_init(&self->buf, 4096); }
-FIXTURE_TEARDOWN(attrs) { buf_free(&self->buf); }
+FIXTURE(attrs)
+{
+	struct buf buf;
+};
+FIXTURE_SETUP(attrs)
+{
+	buf_init(&self->buf, 4096);
+}
+FIXTURE_TEARDOWN(attrs)
+{
+	buf_free(&self->buf);
+}
 
 static const struct sftp_attrs all_attrs = {
 	.flags = SSH_FILEXFER_ATTR_SIZE | SSH_FILEXFER_ATTR_UIDGID |
@@ -79,8 +88,8 @@ TEST_F(attrs, extended_ones_are_passed_over)
 	struct sftp_attrs got;
 	int i;
 
-	buf_put_u32(&self->buf, SSH_FILEXFER_ATTR_EXTENDED |
-		    SSH_FILEXFER_ATTR_PERMISSIONS);
+	buf_put_u32(&self->buf,
+		    SSH_FILEXFER_ATTR_EXTENDED | SSH_FILEXFER_ATTR_PERMISSIONS);
 	buf_put_u32(&self->buf, 0600);
 	buf_put_u32(&self->buf, 3);
 	for (i = 0; i < 6; i++)
@@ -116,14 +125,20 @@ TEST_F(attrs, times_beyond_32_bits_are_clamped)
 
 /* ---- longname ---- */
 
-FIXTURE(name) { struct sftp *sftp; };
+FIXTURE(name)
+{
+	struct sftp *sftp;
+};
 FIXTURE_SETUP(name)
 {
 	setenv("TZ", "UTC", 1);
 	tzset();
 	self->sftp = calloc(1, sizeof(*self->sftp));
 }
-FIXTURE_TEARDOWN(name) { free(self->sftp); }
+FIXTURE_TEARDOWN(name)
+{
+	free(self->sftp);
+}
 
 TEST(writes_modes_as_ls_does)
 {
@@ -167,15 +182,18 @@ TEST_F(name, reads_as_the_draft_recommends)
 	st.st_mtime = NOW - 60;
 	sftp_longname(self->sftp, line, "t-filexfer", &st, NOW);
 	EXPECT_STREQ("-rwxr-xr-x   1 root     root       348911 "
-		     "Nov 14 22:12 t-filexfer", line);
+		     "Nov 14 22:12 t-filexfer",
+		     line);
 	st.st_mtime = NOW - 200 * 24 * 3600;
 	sftp_longname(self->sftp, line, "t", &st, NOW);
 	EXPECT_STREQ("-rwxr-xr-x   1 root     root       348911 "
-		     "Apr 28  2023 t", line);
+		     "Apr 28  2023 t",
+		     line);
 	st.st_mtime = NOW + 1;
 	sftp_longname(self->sftp, line, "t", &st, NOW);
 	EXPECT_STREQ("-rwxr-xr-x   1 root     root       348911 "
-		     "Nov 14  2023 t", line);
+		     "Nov 14  2023 t",
+		     line);
 }
 
 TEST_F(name, holds_the_largest_of_everything)
@@ -210,9 +228,18 @@ TEST_F(name, owners_without_a_name_are_numbers)
 
 /* ---- handles ---- */
 
-FIXTURE(handles) { struct sftp_handles tab; };
-FIXTURE_SETUP(handles) { sftp_handles_init(&self->tab); }
-FIXTURE_TEARDOWN(handles) { sftp_handles_exit(&self->tab); }
+FIXTURE(handles)
+{
+	struct sftp_handles tab;
+};
+FIXTURE_SETUP(handles)
+{
+	sftp_handles_init(&self->tab);
+}
+FIXTURE_TEARDOWN(handles)
+{
+	sftp_handles_exit(&self->tab);
+}
 
 static struct sftp_handle *open_null(struct sftp_handles *tab)
 {
@@ -276,9 +303,18 @@ TEST_F(handles, are_bounded)
 
 /* ---- names ---- */
 
-FIXTURE(path) { struct client cl; };
-FIXTURE_SETUP(path) { client_open(&self->cl, false, 0); }
-FIXTURE_TEARDOWN(path) { client_close(&self->cl); }
+FIXTURE(path)
+{
+	struct client cl;
+};
+FIXTURE_SETUP(path)
+{
+	client_open(&self->cl, false, 0);
+}
+FIXTURE_TEARDOWN(path)
+{
+	client_close(&self->cl);
+}
 
 /* @want below the directory, or -errno. */
 static void resolves(struct client *cl, const char *path, const char *want,
@@ -290,7 +326,7 @@ static void resolves(struct client *cl, const char *path, const char *want,
 
 	err = sftp_path_resolve(path, &got);
 	EXPECT_EQ(want_err, err)
-		TH_LOG("%s", path);
+	TH_LOG("%s", path);
 	if (err)
 		return;
 	snprintf(full, sizeof(full), "%s%s%s", *want == '/' ? "" : cl->dir,
@@ -331,13 +367,25 @@ TEST_F(path, resolves_what_exists_and_a_last_name_that_does_not)
 
 /* ---- frames ---- */
 
-FIXTURE(frame) { struct client cl; };
-FIXTURE_VARIANT(frame) { size_t piece; };
-FIXTURE_VARIANT_ADD(frame, whole) { .piece = 0 };
-FIXTURE_VARIANT_ADD(frame, bytes) { .piece = 1 };
-FIXTURE_VARIANT_ADD(frame, sevens) { .piece = 7 };
-FIXTURE_SETUP(frame) { client_open(&self->cl, false, variant->piece); }
-FIXTURE_TEARDOWN(frame) { client_close(&self->cl); }
+FIXTURE(frame)
+{
+	struct client cl;
+};
+FIXTURE_VARIANT(frame)
+{
+	size_t piece;
+};
+FIXTURE_VARIANT_ADD(frame, whole){ .piece = 0 };
+FIXTURE_VARIANT_ADD(frame, bytes){ .piece = 1 };
+FIXTURE_VARIANT_ADD(frame, sevens){ .piece = 7 };
+FIXTURE_SETUP(frame)
+{
+	client_open(&self->cl, false, variant->piece);
+}
+FIXTURE_TEARDOWN(frame)
+{
+	client_close(&self->cl);
+}
 
 static void feed(struct client *cl, const void *p, size_t len)
 {
@@ -365,8 +413,9 @@ TEST_F(frame, version_tells_the_extensions)
 
 TEST_F(frame, an_older_client_gets_its_version)
 {
-	static const uint8_t want[] = { 0, 0, 0, 5, SSH_FXP_VERSION,
-					0, 0, 0, 2 };
+	static const uint8_t want[] = {
+		0, 0, 0, 5, SSH_FXP_VERSION, 0, 0, 0, 2
+	};
 
 	client_send_init(&self->cl, 2);
 	ASSERT_EQ(sizeof(want), self->cl.fake.out_len);
@@ -374,7 +423,7 @@ TEST_F(frame, an_older_client_gets_its_version)
 	self->cl.taken = sizeof(want);
 	buf_put_cstring(client_begin(&self->cl, SSH_FXP_STAT), "none");
 	ASSERT_EQ(SSH_FXP_STATUS, client_call(&self->cl));
-	EXPECT_EQ(4, buf_len(&self->cl.reply));	/* no message, no language */
+	EXPECT_EQ(4, buf_len(&self->cl.reply)); /* no message, no language */
 }
 
 TEST_F(frame, a_newer_client_gets_version_3)
@@ -397,28 +446,27 @@ TEST_F(frame, a_newer_client_gets_version_3)
 		EXPECT_FALSE(client_take(&self->cl));			\
 	}
 
-ENDS_CHANNEL(a_request_before_init_ends_the_channel, false,
-	     0, 0, 0, 10, SSH_FXP_STAT, 0, 0, 0, 1, 0, 0, 0, 1, '/')
-ENDS_CHANNEL(a_second_init_ends_the_channel, true,
-	     0, 0, 0, 5, SSH_FXP_INIT, 0, 0, 0, 3)
-ENDS_CHANNEL(an_init_without_version_ends_the_channel, false,
-	     0, 0, 0, 4, SSH_FXP_INIT, 0, 0, 0)
+ENDS_CHANNEL(a_request_before_init_ends_the_channel, false, 0, 0, 0, 10,
+	     SSH_FXP_STAT, 0, 0, 0, 1, 0, 0, 0, 1, '/')
+ENDS_CHANNEL(a_second_init_ends_the_channel, true, 0, 0, 0, 5, SSH_FXP_INIT, 0,
+	     0, 0, 3)
+ENDS_CHANNEL(an_init_without_version_ends_the_channel, false, 0, 0, 0, 4,
+	     SSH_FXP_INIT, 0, 0, 0)
 ENDS_CHANNEL(a_frame_of_no_length_ends_the_channel, true, 0, 0, 0, 0)
 ENDS_CHANNEL(a_frame_of_2_gib_ends_the_channel, true, 0x7f, 0xff, 0xff, 0xff)
 ENDS_CHANNEL(a_frame_of_4_gib_ends_the_channel, true, 0xff, 0xff, 0xff, 0xff)
-ENDS_CHANNEL(a_frame_above_the_limit_ends_the_channel, true,
-	     0, 4, 4, 1, SSH_FXP_WRITE)
-ENDS_CHANNEL(a_request_without_id_ends_the_channel, true,
-	     0, 0, 0, 4, SSH_FXP_STAT, 0, 0, 0)
-ENDS_CHANNEL(a_write_without_id_ends_the_channel, true,
-	     0, 0, 0, 4, SSH_FXP_WRITE, 0, 0, 0)
-ENDS_CHANNEL(bytes_that_are_not_sftp_end_the_channel, false,
-	     'S', 'S', 'H', '-', '2', '.', '0', '\r', '\n')
+ENDS_CHANNEL(a_frame_above_the_limit_ends_the_channel, true, 0, 4, 4, 1,
+	     SSH_FXP_WRITE)
+ENDS_CHANNEL(a_request_without_id_ends_the_channel, true, 0, 0, 0, 4,
+	     SSH_FXP_STAT, 0, 0, 0)
+ENDS_CHANNEL(a_write_without_id_ends_the_channel, true, 0, 0, 0, 4,
+	     SSH_FXP_WRITE, 0, 0, 0)
+ENDS_CHANNEL(bytes_that_are_not_sftp_end_the_channel, false, 'S', 'S', 'H', '-',
+	     '2', '.', '0', '\r', '\n')
 
 TEST_F(frame, unknown_requests_are_unsupported_and_the_stream_stays_in_step)
 {
-	static const uint8_t types[] = { 0, 2, 21, 99, 101, 105, 199, 201,
-					 255 };
+	static const uint8_t types[] = { 0, 2, 21, 99, 101, 105, 199, 201, 255 };
 	size_t i;
 
 	client_init(&self->cl);
@@ -500,8 +548,9 @@ TEST_F(frame, a_write_cut_short_anywhere_is_answered_and_in_step)
 	size_t full, len;
 
 	client_init(cl);
-	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_WRITE |
-					      SSH_FXF_CREAT, &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "f", SSH_FXF_WRITE | SSH_FXF_CREAT,
+				   &handle));
 	client_fill_write(cl, &handle, 0, "0123456789", 10);
 	full = buf_len(&cl->req);
 	for (len = 9; len < full; len++) {
@@ -576,8 +625,8 @@ static void fill_session(struct client *cl, struct buf *to)
 	put_frame(to, cl);
 }
 
-static size_t run_split(struct client *cl, const struct buf *session,
-			size_t at, uint8_t **out)
+static size_t run_split(struct client *cl, const struct buf *session, size_t at,
+			uint8_t **out)
 {
 	struct sftp_options options = { 0 };
 	struct fake_channel fake;
@@ -622,13 +671,19 @@ TEST(a_session_split_at_any_byte_gets_the_same_answers)
 
 /* ---- the channel's side ---- */
 
-FIXTURE(flow) { struct client cl; };
+FIXTURE(flow)
+{
+	struct client cl;
+};
 FIXTURE_SETUP(flow)
 {
 	client_open(&self->cl, false, 0);
 	client_init(&self->cl);
 }
-FIXTURE_TEARDOWN(flow) { client_close(&self->cl); }
+FIXTURE_TEARDOWN(flow)
+{
+	client_close(&self->cl);
+}
 
 /* Larger than what is copied. */
 #define LARGE	(SFTP_SMALL_MAX + 1)
@@ -747,8 +802,9 @@ TEST_F(flow, answers_do_not_wait_for_the_end_of_a_long_upload)
 	uint32_t first;
 	int i;
 
-	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_WRITE |
-					      SSH_FXF_CREAT, &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "f", SSH_FXF_WRITE | SSH_FXF_CREAT,
+				   &handle));
 	writes = cl->fake.n_writes;
 	first = cl->req_id + 1;
 	for (i = 0; i < 64; i++) {
@@ -836,8 +892,9 @@ TEST_F(flow, the_end_within_a_write_keeps_what_came)
 	unsigned int fds = count_fds();
 	struct client_handle handle;
 
-	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "f", SSH_FXF_WRITE |
-					      SSH_FXF_CREAT, &handle));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "f", SSH_FXF_WRITE | SSH_FXF_CREAT,
+				   &handle));
 	client_fill_write(cl, &handle, 0, "0123456789", 10);
 	client_queue(cl);
 	fake_arrive(&cl->fake, buf_len(&cl->req) - 4);

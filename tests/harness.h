@@ -165,20 +165,21 @@ static TH_UNUSED void th_add_variant(struct th_fixture *fixture,
 	}
 
 /* A fixture needs a setup, if only an empty one. */
-#define FIXTURE_SETUP(fix)                                                  \
-	static size_t th_sizeof_##fix(void)                                 \
-	{                                                                   \
-		return sizeof(FIXTURE_DATA(fix));                           \
-	}                                                                   \
-	TH_FIXTURE_FN(fix, setup)                                           \
-	static void th_setup_##fix(FIXTURE_DATA(fix) *self TH_UNUSED,       \
-				   const FIXTURE_VARIANT(fix) *variant TH_UNUSED)
+#define FIXTURE_SETUP(fix)                                             \
+	static size_t th_sizeof_##fix(void)                            \
+	{                                                              \
+		return sizeof(FIXTURE_DATA(fix));                      \
+	}                                                              \
+	TH_FIXTURE_FN(fix, setup)                                      \
+	static void th_setup_##fix(FIXTURE_DATA(fix) * self TH_UNUSED, \
+				   const FIXTURE_VARIANT(fix) *        \
+					   variant TH_UNUSED)
 
-#define FIXTURE_TEARDOWN(fix)                                               \
-	TH_FIXTURE_FN(fix, teardown)                                        \
-	static void th_teardown_##fix(FIXTURE_DATA(fix) *self TH_UNUSED,    \
-				      const FIXTURE_VARIANT(fix) *variant   \
-					      TH_UNUSED)
+#define FIXTURE_TEARDOWN(fix)                                             \
+	TH_FIXTURE_FN(fix, teardown)                                      \
+	static void th_teardown_##fix(FIXTURE_DATA(fix) * self TH_UNUSED, \
+				      const FIXTURE_VARIANT(fix) *        \
+					      variant TH_UNUSED)
 
 #define FIXTURE_VARIANT_ADD(fix, var)                                    \
 	static const FIXTURE_VARIANT(fix) th_variant_##fix##_##var;      \
@@ -216,18 +217,18 @@ static TH_UNUSED void th_add_variant(struct th_fixture *fixture,
 	TH_TEST_OBJ(test, test, NULL, sig, secs)                  \
 	static void th_run_##test(void)
 
-#define TH_TEST_F(fix, test, sig, secs)                                    \
-	static void th_run_##fix##_##test(FIXTURE_DATA(fix) *self,         \
-					  const FIXTURE_VARIANT(fix)       \
-						  *variant);               \
-	static void th_wrap_##fix##_##test(void *self, const void *variant) \
-	{                                                                  \
-		th_run_##fix##_##test(self, variant);                      \
-	}                                                                  \
-	TH_TEST_OBJ(fix##_##test, test, &th_fixture_##fix, sig, secs)      \
-	static void th_run_##fix##_##test(                                 \
-		FIXTURE_DATA(fix) *self TH_UNUSED,                         \
-		const FIXTURE_VARIANT(fix) *variant TH_UNUSED)
+#define TH_TEST_F(fix, test, sig, secs)                                       \
+	static void th_run_##fix##_##test(FIXTURE_DATA(fix) * self,           \
+					  const FIXTURE_VARIANT(fix) *        \
+						  variant);                   \
+	static void th_wrap_##fix##_##test(void *self, const void *variant)   \
+	{                                                                     \
+		th_run_##fix##_##test(self, variant);                         \
+	}                                                                     \
+	TH_TEST_OBJ(fix##_##test, test, &th_fixture_##fix, sig, secs)         \
+	static void th_run_##fix##_##test(FIXTURE_DATA(fix) * self TH_UNUSED, \
+					  const FIXTURE_VARIANT(fix) *        \
+						  variant TH_UNUSED)
 
 #define TEST(test) TH_TEST(test, 0, TEST_TIMEOUT)
 #define TEST_SIGNAL(test, sig) TH_TEST(test, sig, TEST_TIMEOUT)
@@ -355,16 +356,16 @@ static TH_UNUSED bool th_str_ok(const char *file, int line, const char *exp,
 #define TH_CHECK(ok, fatal) \
 	for (bool th_bad = !(ok); th_bad; th_bad = false, th_fail(fatal))
 
-#define TH_NUM(exp, es, op, seen, ss, fatal)                             \
-	TH_CHECK(__extension__({                                         \
-			 struct th_val th_e = TH_VAL(exp);               \
-			 struct th_val th_s = TH_VAL(seen);              \
-			 bool th_ok = th_cmp(th_e, th_s) op 0;           \
-			 if (!th_ok)                                     \
-				 th_log_num(__FILE__, __LINE__, es,      \
-					    th_e, #op, ss, th_s);        \
-			 th_ok;                                          \
-		 }),                                                     \
+#define TH_NUM(exp, es, op, seen, ss, fatal)                                   \
+	TH_CHECK(__extension__({                                               \
+			 struct th_val th_e = TH_VAL(exp);                     \
+			 struct th_val th_s = TH_VAL(seen);                    \
+			 bool th_ok = th_cmp(th_e, th_s) op 0;                 \
+			 if (!th_ok)                                           \
+				 th_log_num(__FILE__, __LINE__, es, th_e, #op, \
+					    ss, th_s);                         \
+			 th_ok;                                                \
+		 }),                                                           \
 		 fatal)
 
 #define TH_TRUTH(seen, ss, want, fatal)                                   \
@@ -378,9 +379,8 @@ static TH_UNUSED bool th_str_ok(const char *file, int line, const char *exp,
 		 }),                                                      \
 		 fatal)
 
-#define TH_STRING(exp, seen, equal, fatal)                                \
-	TH_CHECK(th_str_ok(__FILE__, __LINE__, #exp, exp, #seen, seen,    \
-			   equal),                                        \
+#define TH_STRING(exp, seen, equal, fatal)                                     \
+	TH_CHECK(th_str_ok(__FILE__, __LINE__, #exp, exp, #seen, seen, equal), \
 		 fatal)
 
 #define TH_MEM(exp, seen, len, fatal)                                     \
@@ -466,8 +466,7 @@ static TH_UNUSED void th_set_timer(double secs)
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
-static TH_UNUSED void th_child(struct th_test *test,
-			       struct th_variant *variant)
+static TH_UNUSED void th_child(struct th_test *test, struct th_variant *variant)
 {
 	struct th_result *res = th_state.result;
 
@@ -624,8 +623,8 @@ static TH_UNUSED int th_each(th_visit *visit)
 	return nr;
 }
 
-static TH_UNUSED void th_print(struct th_test *test,
-			       struct th_variant *variant, const char *name)
+static TH_UNUSED void th_print(struct th_test *test, struct th_variant *variant,
+			       const char *name)
 {
 	(void)test;
 	(void)variant;

@@ -38,13 +38,13 @@ struct owner {
 	size_t nr_sent;
 	size_t nr_tx_keys;
 	size_t nr_rx_keys;
-	size_t sent_at_tx_keys;	/* messages sent when TX keys came */
+	size_t sent_at_tx_keys; /* messages sent when TX keys came */
 	struct newkeys tx;
 	struct newkeys rx;
 	bool tx_reset;
 	bool rx_reset;
 	bool signed_first;
-	int fail_send;		/* error to give */
+	int fail_send;  /* error to give */
 	int fail_sign;
 	int fail_host_key;
 	int fail_newkeys;
@@ -57,11 +57,11 @@ struct peer {
 	const char *macs;
 	const char *comp;
 	bool follows;
-	struct buf init;	/* I_C */
+	struct buf init; /* I_C */
 	struct buf q_c;
 	EVP_PKEY *dh;
 	EVP_PKEY *kem;
-	struct buf secret;	/* K as it is hashed */
+	struct buf secret; /* K as it is hashed */
 	uint8_t hash[32];
 	uint8_t session_id[32];
 	bool have_session;
@@ -368,8 +368,8 @@ static void peer_derive(struct peer *peer, char x, uint8_t *out, size_t len)
 		OSSL_KDF_PARAM_SSHKDF_XCGHASH, peer->hash, 32);
 	params[3] = OSSL_PARAM_construct_octet_string(
 		OSSL_KDF_PARAM_SSHKDF_SESSION_ID, peer->session_id, 32);
-	params[4] = OSSL_PARAM_construct_utf8_string(
-		OSSL_KDF_PARAM_SSHKDF_TYPE, type, 0);
+	params[4] = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_SSHKDF_TYPE,
+						     type, 0);
 	params[5] = OSSL_PARAM_construct_end();
 	if (len)
 		ASSERT_EQ(1, EVP_KDF_derive(ctx, out, len, params));

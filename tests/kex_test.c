@@ -97,29 +97,36 @@ static void run(struct ctx *c, const char *kex, const char *hostkey)
 	EXPECT_FALSE(kex_rx_gated(c->kex));
 }
 
-FIXTURE(exchange) {
+FIXTURE(exchange)
+{
 	struct ctx c;
 };
 
-FIXTURE_VARIANT(exchange) {
+FIXTURE_VARIANT(exchange)
+{
 	const char *kex;
 	const char *hostkey;
 	const char *cipher;
 	const char *mac;
 };
 
-FIXTURE_VARIANT_ADD(exchange, mlkem) { "mlkem768x25519-sha256", "ssh-ed25519",
-	"aes128-gcm@openssh.com", "hmac-sha1" };
-FIXTURE_VARIANT_ADD(exchange, x25519) { "curve25519-sha256", "ssh-ed25519",
-	"chacha20-poly1305@openssh.com", "hmac-sha2-256" };
-FIXTURE_VARIANT_ADD(exchange, libssh) { "curve25519-sha256@libssh.org",
-	"ecdsa-sha2-nistp256", "aes256-gcm@openssh.com", "hmac-sha2-512" };
-FIXTURE_VARIANT_ADD(exchange, p256) { "ecdh-sha2-nistp256", "rsa-sha2-256",
-	"aes128-ctr", "hmac-sha2-256-etm@openssh.com" };
-FIXTURE_VARIANT_ADD(exchange, rsa) { "mlkem768x25519-sha256", "rsa-sha2-512",
-	"aes192-ctr", "hmac-sha2-512" };
-FIXTURE_VARIANT_ADD(exchange, ctr256) { "curve25519-sha256",
-	"ecdsa-sha2-nistp256", "aes256-ctr", "hmac-sha2-512-etm@openssh.com" };
+FIXTURE_VARIANT_ADD(exchange, mlkem){ "mlkem768x25519-sha256", "ssh-ed25519",
+				      "aes128-gcm@openssh.com", "hmac-sha1" };
+FIXTURE_VARIANT_ADD(exchange, x25519){ "curve25519-sha256", "ssh-ed25519",
+				       "chacha20-poly1305@openssh.com",
+				       "hmac-sha2-256" };
+FIXTURE_VARIANT_ADD(exchange, libssh){ "curve25519-sha256@libssh.org",
+				       "ecdsa-sha2-nistp256",
+				       "aes256-gcm@openssh.com",
+				       "hmac-sha2-512" };
+FIXTURE_VARIANT_ADD(exchange, p256){ "ecdh-sha2-nistp256", "rsa-sha2-256",
+				     "aes128-ctr",
+				     "hmac-sha2-256-etm@openssh.com" };
+FIXTURE_VARIANT_ADD(exchange, rsa){ "mlkem768x25519-sha256", "rsa-sha2-512",
+				    "aes192-ctr", "hmac-sha2-512" };
+FIXTURE_VARIANT_ADD(exchange, ctr256){ "curve25519-sha256",
+				       "ecdsa-sha2-nistp256", "aes256-ctr",
+				       "hmac-sha2-512-etm@openssh.com" };
 
 FIXTURE_SETUP(exchange)
 {
@@ -212,7 +219,7 @@ TEST_F(exchange, another_process_rekeys_from_the_handed_over_state)
 	EXPECT_TRUE(c->owner.tx_reset);
 	EXPECT_TRUE(c->owner.rx_reset);
 	EXPECT_TRUE(kex_strict(c->kex));
-	EXPECT_EQ(3, c->owner.nr_sent);	/* no second EXT_INFO */
+	EXPECT_EQ(3, c->owner.nr_sent); /* no second EXT_INFO */
 }
 
 TEST_F(exchange, refuses_public_values_of_any_other_length)
@@ -264,7 +271,8 @@ TEST_F(exchange, refuses_ecdh_init_cut_at_every_byte)
 	buf_free(&good);
 }
 
-FIXTURE(kex) {
+FIXTURE(kex)
+{
 	struct ctx c;
 };
 
@@ -370,7 +378,7 @@ TEST_F(kex, strict_wants_kexinit_as_the_first_packet)
 
 TEST_F(kex, any_other_message_is_a_fault)
 {
-	static const uint8_t others[] = { 0,  2,  3,  4,  5,  6,  7,  22, 29,
+	static const uint8_t others[] = { 0,  2,  3,  4,  5,  6,  7,   22, 29,
 					  31, 32, 49, 50, 80, 94, 192, 255 };
 	struct ctx *c = &self->c;
 	uint8_t msg[16] = { 0 };
@@ -386,8 +394,7 @@ TEST_F(kex, any_other_message_is_a_fault)
 				ASSERT_EQ(0, feed_ecdh(c, "curve25519-sha256"));
 			msg[0] = others[i];
 			EXPECT_EQ(-EPROTO, feed(c, msg, sizeof(msg)));
-			EXPECT_EQ(SSH_DISCONNECT_PROTOCOL_ERROR,
-				  c->disconnect);
+			EXPECT_EQ(SSH_DISCONNECT_PROTOCOL_ERROR, c->disconnect);
 		}
 	}
 	ctx_again(c);
@@ -500,8 +507,8 @@ TEST_F(kex, refuses_kexinit_cut_at_every_byte)
 	}
 	ctx_again(c);
 	buf_put_u8(&c->peer.init, 0);
-	EXPECT_EQ(-EPROTO, feed(c, buf_data(&c->peer.init),
-				buf_len(&c->peer.init)));
+	EXPECT_EQ(-EPROTO,
+		  feed(c, buf_data(&c->peer.init), buf_len(&c->peer.init)));
 }
 
 TEST_F(kex, survives_any_changed_byte_of_kexinit)
@@ -546,25 +553,27 @@ TEST_F(kex, ends_when_nothing_is_in_common)
 	struct ctx *c = &self->c;
 
 	EXPECT_EQ(0, feed_lists(c, X25519, ED, GCM, HMAC, "none"));
-	EXPECT_EQ(-ENOMSG, feed_lists(c, "diffie-hellman-group14-sha1", ED,
-				      GCM, HMAC, "none"));
+	EXPECT_EQ(-ENOMSG, feed_lists(c, "diffie-hellman-group14-sha1", ED, GCM,
+				      HMAC, "none"));
 	EXPECT_EQ(SSH_DISCONNECT_KEY_EXCHANGE_FAILED, c->disconnect);
-	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, "ssh-rsa,ssh-dss", GCM, HMAC,
-				      "none"));
+	EXPECT_EQ(-ENOMSG,
+		  feed_lists(c, X25519, "ssh-rsa,ssh-dss", GCM, HMAC, "none"));
 	EXPECT_STREQ("no matching host key type found. "
-		     "Their offer: ssh-rsa,ssh-dss", kex_describe(c->kex));
-	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, "3des-cbc,none", HMAC,
-				      "none"));
+		     "Their offer: ssh-rsa,ssh-dss",
+		     kex_describe(c->kex));
+	EXPECT_EQ(-ENOMSG,
+		  feed_lists(c, X25519, ED, "3des-cbc,none", HMAC, "none"));
 	EXPECT_STREQ("no matching cipher found. Their offer: 3des-cbc,none",
 		     kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, "aes128-ctr",
 				      "hmac-md5,none", "none"));
 	EXPECT_STREQ("no matching MAC found. Their offer: hmac-md5,none",
 		     kex_describe(c->kex));
-	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519, ED, GCM, HMAC,
-				      "zlib@openssh.com"));
+	EXPECT_EQ(-ENOMSG,
+		  feed_lists(c, X25519, ED, GCM, HMAC, "zlib@openssh.com"));
 	EXPECT_STREQ("no matching compression method found. "
-		     "Their offer: zlib@openssh.com", kex_describe(c->kex));
+		     "Their offer: zlib@openssh.com",
+		     kex_describe(c->kex));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, "", "", "", "", ""));
 	/* markers are no methods */
 	EXPECT_EQ(-ENOMSG, feed_lists(c, "ext-info-c", ED, GCM, HMAC, "none"));
@@ -599,8 +608,8 @@ TEST_F(kex, empty_and_long_names_are_passed_over)
 	memset(list, 'a', 200);
 	strcpy(list + 200, "," X25519);
 	EXPECT_EQ(0, feed_lists(c, list, ED, GCM, HMAC, "none"));
-	EXPECT_EQ(-ENOMSG, feed_lists(c, "curve25519-sha25", ED, GCM, HMAC,
-				      "none"));
+	EXPECT_EQ(-ENOMSG,
+		  feed_lists(c, "curve25519-sha25", ED, GCM, HMAC, "none"));
 	EXPECT_EQ(-ENOMSG, feed_lists(c, X25519 "6", ED, GCM, HMAC, "none"));
 }
 
@@ -610,8 +619,8 @@ TEST_F(kex, refuses_names_that_are_not_printable)
 
 	EXPECT_EQ(-EPROTO, feed_lists(c, X25519 " ", ED, GCM, HMAC, "none"));
 	EXPECT_EQ(-EPROTO, feed_lists(c, X25519 "\n", ED, GCM, HMAC, "none"));
-	EXPECT_EQ(-EPROTO, feed_lists(c, X25519, ED, GCM, HMAC ",\x80",
-				      "none"));
+	EXPECT_EQ(-EPROTO,
+		  feed_lists(c, X25519, ED, GCM, HMAC ",\x80", "none"));
 	EXPECT_EQ(-EPROTO, feed_lists(c, X25519, ED, GCM, HMAC, "none\x7f"));
 }
 
@@ -778,7 +787,7 @@ TEST_F(kex, refuses_ml_kem_keys_that_are_not_reduced)
 	ctx_again(c);
 	ASSERT_EQ(0, feed_init(c));
 	memset(msg + 5, 0, 1184);
-	msg[5 + 1150] = 0x01;	/* the last 32 bytes are a seed: any value */
+	msg[5 + 1150] = 0x01; /* the last 32 bytes are a seed: any value */
 	msg[5 + 1183] = 0xff;
 	EXPECT_EQ(0, feed(c, msg, sizeof(msg)));
 }
@@ -832,13 +841,12 @@ TEST(prepares_before_the_sandbox)
 	EXPECT_EQ(0, kex_prepare());
 }
 
-static void expect_list(enum kex_list which, const char *spec,
-			const char *want)
+static void expect_list(enum kex_list which, const char *spec, const char *want)
 {
 	char *out = NULL, *bad = NULL;
 
 	EXPECT_EQ(0, kex_check_list(which, spec, &out, &bad))
-		TH_LOG("%s: %s", spec, bad ? bad : "?");
+	TH_LOG("%s: %s", spec, bad ? bad : "?");
 	EXPECT_STREQ(want, out);
 	EXPECT_NULL(bad);
 	free(out);

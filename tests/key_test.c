@@ -53,13 +53,15 @@ static size_t decode(const char *b64, uint8_t *out)
 	return len;
 }
 
-FIXTURE(key) {
+FIXTURE(key)
+{
 	struct key *key;
 	uint8_t blob[2048];
 	size_t blob_len;
 };
 
-FIXTURE_VARIANT(key) {
+FIXTURE_VARIANT(key)
+{
 	const char *text;
 	const char *pub;
 	const char *fp;
@@ -70,17 +72,23 @@ FIXTURE_VARIANT(key) {
 	enum key_type type;
 };
 
-FIXTURE_VARIANT_ADD(key, ed25519) {
-	key_ed25519, pub_ed25519, fp_ed25519, sshsig_ed25519,
+FIXTURE_VARIANT_ADD(key, ed25519){
+	key_ed25519,   pub_ed25519,   fp_ed25519,    sshsig_ed25519,
 	"ssh-ed25519", "ssh-ed25519", "ssh-ed25519", KEY_ED25519,
 };
-FIXTURE_VARIANT_ADD(key, p256) {
-	key_p256, pub_p256, fp_p256, sshsig_p256, "ecdsa-sha2-nistp256",
-	"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256", KEY_ECDSA_P256,
+FIXTURE_VARIANT_ADD(key, p256){
+	key_p256,
+	pub_p256,
+	fp_p256,
+	sshsig_p256,
+	"ecdsa-sha2-nistp256",
+	"ecdsa-sha2-nistp256",
+	"ecdsa-sha2-nistp256",
+	KEY_ECDSA_P256,
 };
-FIXTURE_VARIANT_ADD(key, rsa) {
-	key_rsa2048, pub_rsa2048, fp_rsa2048, sshsig_rsa2048,
-	"ssh-rsa", "rsa-sha2-512", "rsa-sha2-256", KEY_RSA,
+FIXTURE_VARIANT_ADD(key, rsa){
+	key_rsa2048, pub_rsa2048,    fp_rsa2048,     sshsig_rsa2048,
+	"ssh-rsa",   "rsa-sha2-512", "rsa-sha2-256", KEY_RSA,
 };
 
 FIXTURE_SETUP(key)
@@ -181,14 +189,14 @@ TEST_F(key, verifies_what_it_signed)
 			buf_reset(&sig);
 			ASSERT_EQ(0, key_sign(self->key, algs[i], &k, sizeof(k),
 					      &sig));
-			ASSERT_EQ(0, key_verify(self->key, algs[i], &k,
-						sizeof(k), buf_data(&sig),
-						buf_len(&sig)));
+			ASSERT_EQ(0,
+				  key_verify(self->key, algs[i], &k, sizeof(k),
+					     buf_data(&sig), buf_len(&sig)));
 		}
 		k = 7777;
-		EXPECT_EQ(-EBADMSG, key_verify(self->key, algs[i], &k,
-					       sizeof(k), buf_data(&sig),
-					       buf_len(&sig)));
+		EXPECT_EQ(-EBADMSG,
+			  key_verify(self->key, algs[i], &k, sizeof(k),
+				     buf_data(&sig), buf_len(&sig)));
 	}
 	buf_free(&sig);
 }
@@ -215,7 +223,10 @@ TEST_F(key, public_half_verifies_and_does_not_sign)
 TEST_F(key, refuses_other_algorithms)
 {
 	static const char *const others[] = {
-		"ssh-rsa", "ssh-dss", "", "rsa-sha2-512-cert-v01@openssh.com",
+		"ssh-rsa",
+		"ssh-dss",
+		"",
+		"rsa-sha2-512-cert-v01@openssh.com",
 		"ecdsa-sha2-nistp384",
 	};
 	struct buf sig, other;
@@ -225,8 +236,8 @@ TEST_F(key, refuses_other_algorithms)
 	buf_init(&other, BUF_MAX_DEFAULT);
 	for (i = 0; i < ARRAY_SIZE(others); i++) {
 		EXPECT_FALSE(key_has_alg(self->key, others[i]));
-		EXPECT_EQ(-EOPNOTSUPP, key_sign(self->key, others[i], "a", 1,
-						&sig));
+		EXPECT_EQ(-EOPNOTSUPP,
+			  key_sign(self->key, others[i], "a", 1, &sig));
 		EXPECT_EQ(-EOPNOTSUPP, key_verify(self->key, others[i], "a", 1,
 						  (const uint8_t *)"", 0));
 	}
@@ -237,9 +248,9 @@ TEST_F(key, refuses_other_algorithms)
 	EXPECT_EQ(-EPROTO, key_verify(self->key, variant->alg, "abc", 3,
 				      buf_data(&other), buf_len(&other)));
 	if (variant->type == KEY_RSA)
-		EXPECT_EQ(-EPROTO, key_verify(self->key, variant->alg2, "abc",
-					      3, buf_data(&sig),
-					      buf_len(&sig)));
+		EXPECT_EQ(-EPROTO,
+			  key_verify(self->key, variant->alg2, "abc", 3,
+				     buf_data(&sig), buf_len(&sig)));
 	buf_free(&sig);
 	buf_free(&other);
 }
@@ -255,8 +266,8 @@ TEST_F(key, refuses_signature_cut_at_every_byte)
 	for (n = 0; n < buf_len(&sig); n++) {
 		cut = malloc(n ? n : 1);
 		memcpy(cut, buf_data(&sig), n);
-		EXPECT_EQ(-EPROTO, key_verify(self->key, variant->alg, "abc",
-					      3, cut, n));
+		EXPECT_EQ(-EPROTO, key_verify(self->key, variant->alg, "abc", 3,
+					      cut, n));
 		free(cut);
 	}
 	buf_put_u8(&sig, 0);
@@ -282,7 +293,7 @@ TEST_F(key, refuses_any_changed_bit_of_a_signature)
 				 buf_len(&sig));
 		if (err != -EPROTO)
 			EXPECT_EQ(-EBADMSG, err)
-				TH_LOG("bit %zu", i);
+		TH_LOG("bit %zu", i);
 		p[i / 8] ^= 1 << i % 8;
 	}
 	EXPECT_EQ(0, key_verify(self->key, variant->alg, "abc", 3, p,
@@ -306,12 +317,12 @@ TEST_F(key, verifies_what_stock_software_signed)
 	ASSERT_EQ(0, buf_skip(&in, 6));
 	ASSERT_EQ(0, buf_get_u32(&in, &version));
 	ASSERT_EQ(1, version);
-	for (i = 0; i < 4; i++)	/* public key, namespace, reserved, hash */
+	for (i = 0; i < 4; i++) /* public key, namespace, reserved, hash */
 		ASSERT_EQ(0, buf_get_string(&in, &p, &len));
 	ASSERT_EQ(0, buf_get_string(&in, &sig, &sig_len));
 	ASSERT_EQ(0, buf_end(&in));
-	ASSERT_EQ(1, EVP_Digest(msg, strlen(msg), hash, NULL, EVP_sha512(),
-				NULL));
+	ASSERT_EQ(1,
+		  EVP_Digest(msg, strlen(msg), hash, NULL, EVP_sha512(), NULL));
 	buf_init(&data, 1000);
 	buf_put_raw(&data, "SSHSIG", 6);
 	buf_put_cstring(&data, "test");
@@ -369,12 +380,12 @@ TEST_F(key, refuses_a_file_that_others_may_read)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++)
-		EXPECT_EQ(-EPERM, load_bytes(variant->text,
-					     strlen(variant->text), bad[i],
-					     &key));
+		EXPECT_EQ(-EPERM,
+			  load_bytes(variant->text, strlen(variant->text),
+				     bad[i], &key));
 	EXPECT_NULL(key);
-	ASSERT_EQ(0, load_bytes(variant->text, strlen(variant->text), 0400,
-				&key));
+	ASSERT_EQ(0,
+		  load_bytes(variant->text, strlen(variant->text), 0400, &key));
 	key_free(key);
 }
 
@@ -388,14 +399,13 @@ TEST(ed25519_verifies_as_rfc_8032_shows)
 		0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
 	};
 	static const uint8_t sig[64] = {
-		0xe5, 0x56, 0x43, 0x00, 0xc3, 0x60, 0xac, 0x72,
-		0x90, 0x86, 0xe2, 0xcc, 0x80, 0x6e, 0x82, 0x8a,
-		0x84, 0x87, 0x7f, 0x1e, 0xb8, 0xe5, 0xd9, 0x74,
-		0xd8, 0x73, 0xe0, 0x65, 0x22, 0x49, 0x01, 0x55,
-		0x5f, 0xb8, 0x82, 0x15, 0x90, 0xa3, 0x3b, 0xac,
-		0xc6, 0x1e, 0x39, 0x70, 0x1c, 0xf9, 0xb4, 0x6b,
-		0xd2, 0x5b, 0xf5, 0xf0, 0x59, 0x5b, 0xbe, 0x24,
-		0x65, 0x51, 0x41, 0x43, 0x8e, 0x7a, 0x10, 0x0b,
+		0xe5, 0x56, 0x43, 0x00, 0xc3, 0x60, 0xac, 0x72, 0x90, 0x86,
+		0xe2, 0xcc, 0x80, 0x6e, 0x82, 0x8a, 0x84, 0x87, 0x7f, 0x1e,
+		0xb8, 0xe5, 0xd9, 0x74, 0xd8, 0x73, 0xe0, 0x65, 0x22, 0x49,
+		0x01, 0x55, 0x5f, 0xb8, 0x82, 0x15, 0x90, 0xa3, 0x3b, 0xac,
+		0xc6, 0x1e, 0x39, 0x70, 0x1c, 0xf9, 0xb4, 0x6b, 0xd2, 0x5b,
+		0xf5, 0xf0, 0x59, 0x5b, 0xbe, 0x24, 0x65, 0x51, 0x41, 0x43,
+		0x8e, 0x7a, 0x10, 0x0b,
 	};
 	struct buf blob, out;
 	struct key *key;
@@ -480,7 +490,7 @@ TEST(refuses_points_that_are_not_on_p256)
 	bad[len - 1] ^= 1;
 	EXPECT_EQ(-EPROTO, key_from_blob(bad, len, &key));
 	memcpy(bad, good, len);
-	bad[len - 65] = 2;	/* compressed, of the wrong length */
+	bad[len - 65] = 2; /* compressed, of the wrong length */
 	EXPECT_EQ(-EPROTO, key_from_blob(bad, len, &key));
 	memset(bad + len - 64, 0, 64);
 	bad[len - 65] = 4;
@@ -499,8 +509,8 @@ TEST(refuses_infinity_as_a_point)
 	buf_put_cstring(&blob, "ecdsa-sha2-nistp256");
 	buf_put_cstring(&blob, "nistp256");
 	buf_put_string(&blob, "\0", 1);
-	EXPECT_EQ(-EPROTO, key_from_blob(buf_data(&blob), buf_len(&blob),
-					 &key));
+	EXPECT_EQ(-EPROTO,
+		  key_from_blob(buf_data(&blob), buf_len(&blob), &key));
 	buf_free(&blob);
 }
 
@@ -516,8 +526,8 @@ TEST(refuses_a_curve_that_differs_from_the_name)
 	buf_put_cstring(&blob, "ecdsa-sha2-nistp256");
 	buf_put_cstring(&blob, "nistp384");
 	buf_put_raw(&blob, pub + len - 69, 69);
-	EXPECT_EQ(-EPROTO, key_from_blob(buf_data(&blob), buf_len(&blob),
-					 &key));
+	EXPECT_EQ(-EPROTO,
+		  key_from_blob(buf_data(&blob), buf_len(&blob), &key));
 	buf_free(&blob);
 }
 
@@ -578,11 +588,14 @@ TEST(tells_what_is_no_key_file)
 	EXPECT_EQ(-EINVAL, load(pub_ed25519, &key));
 	EXPECT_EQ(-EINVAL, load("-----BEGIN OPENSSH PRIVATE KEY-----", &key));
 	EXPECT_EQ(-EINVAL, load("-----BEGIN OPENSSH PRIVATE KEY-----\n"
-				"-----END OPENSSH PRIVATE KEY-----\n", &key));
+				"-----END OPENSSH PRIVATE KEY-----\n",
+				&key));
 	EXPECT_EQ(-EINVAL, load("-----BEGIN OPENSSH PRIVATE KEY-----\n=\n"
-				"-----END OPENSSH PRIVATE KEY-----\n", &key));
+				"-----END OPENSSH PRIVATE KEY-----\n",
+				&key));
 	EXPECT_EQ(-EINVAL, load("-----BEGIN OPENSSH PRIVATE KEY-----\n!!!!\n"
-				"-----END OPENSSH PRIVATE KEY-----\n", &key));
+				"-----END OPENSSH PRIVATE KEY-----\n",
+				&key));
 	big = calloc(1, 70000);
 	memset(big, 'A', 69999);
 	EXPECT_EQ(-EINVAL, load(big, &key));
@@ -707,8 +720,8 @@ TEST(refuses_rsa_numbers_that_do_not_match)
 			key_free(key);
 			key = NULL;
 		} else {
-			EXPECT_EQ(-EINVAL, load_made("ssh-rsa", &pub, &fields,
-						     &key));
+			EXPECT_EQ(-EINVAL,
+				  load_made("ssh-rsa", &pub, &fields, &key));
 			EXPECT_NULL(key);
 		}
 		buf_free(&fields);

@@ -45,8 +45,7 @@ static int tcp_pair(int fds[2])
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	srv = socket(AF_INET, SOCK_STREAM, 0);
 	fds[0] = socket(AF_INET, SOCK_STREAM, 0);
-	if (srv < 0 || fds[0] < 0 ||
-	    bind(srv, (struct sockaddr *)&addr, len) ||
+	if (srv < 0 || fds[0] < 0 || bind(srv, (struct sockaddr *)&addr, len) ||
 	    listen(srv, 1) ||
 	    getsockname(srv, (struct sockaddr *)&addr, &len) ||
 	    connect(fds[0], (struct sockaddr *)&addr, len))
@@ -63,7 +62,9 @@ static int tcp_pair(int fds[2])
 static int attach(int fd)
 {
 	return setsockopt(fd, SOL_TCP, TCP_ULP, KSSH_ULP_NAME,
-			  sizeof(KSSH_ULP_NAME)) ? -errno : 0;
+			  sizeof(KSSH_ULP_NAME)) ?
+		       -errno :
+		       0;
 }
 
 static int cipher_key_len(int cipher)
@@ -296,8 +297,8 @@ FIXTURE_VARIANT(kssh)
 	int cipher;
 };
 
-FIXTURE_VARIANT_ADD(kssh, aes128_gcm) { .cipher = KSSH_CIPHER_AES_128_GCM };
-FIXTURE_VARIANT_ADD(kssh, aes256_gcm) { .cipher = KSSH_CIPHER_AES_256_GCM };
+FIXTURE_VARIANT_ADD(kssh, aes128_gcm){ .cipher = KSSH_CIPHER_AES_128_GCM };
+FIXTURE_VARIANT_ADD(kssh, aes256_gcm){ .cipher = KSSH_CIPHER_AES_256_GCM };
 
 FIXTURE_SETUP(kssh)
 {
@@ -355,9 +356,10 @@ TEST_F(kssh, message_round_trip)
 
 TEST_F(kssh, data_of_many_sizes)
 {
-	static const int sizes[] = { 1, 2, 11, 12, 100, 900, 1000, 1024, 4000,
-		4096, 5000, 16384, 32639, 32640, 32768, 40000, 65536, 100000,
-		262144, 1000000 };
+	static const int sizes[] = { 1,	    2,	   11,	   12,	   100,
+				     900,   1000,  1024,   4000,   4096,
+				     5000,  16384, 32639,  32640,  32768,
+				     40000, 65536, 100000, 262144, 1000000 };
 	unsigned char *out = malloc(1000000), *in = malloc(1000000);
 	unsigned int i;
 
@@ -1015,7 +1017,7 @@ TEST_F(kssh, blocked_writer_waits_for_new_keys)
 	EXPECT_EQ(0, memcmp(out, in, 100000));
 	EXPECT_EQ(2, get_info(self->a).rekeys);
 	EXPECT_EQ(0, get_info(self->a).state &
-		  (KSSH_STATE_TX_GATED | KSSH_STATE_RX_PARKED));
+			     (KSSH_STATE_TX_GATED | KSSH_STATE_RX_PARKED));
 	waitpid(pid, NULL, 0);
 	free(out);
 	free(in);
@@ -1145,12 +1147,20 @@ TEST(plain_tcp_before_the_keys)
 	ASSERT_EQ(4, read(fds[1], buf, 5));
 	/* packets are there already when the keys come */
 	ASSERT_EQ(0, new_keys(fds[0], KSSH_TX, cipher, 1, 0, 0));
-	ASSERT_EQ(4, send(fds[0], "\x50" "abc", 4, 0));
-	ASSERT_EQ(4, send(fds[0], "\x51" "def", 4, 0));
+	ASSERT_EQ(4, send(fds[0],
+			  "\x50"
+			  "abc",
+			  4, 0));
+	ASSERT_EQ(4, send(fds[0],
+			  "\x51"
+			  "def",
+			  4, 0));
 	usleep(20000);
 	ASSERT_EQ(0, new_keys(fds[1], KSSH_RX, cipher, 1, 0, 0));
 	ASSERT_EQ(4, recv_any(fds[1], buf, sizeof(buf), &rx, 0));
-	EXPECT_EQ(0, memcmp("\x50" "abc", buf, 4));
+	EXPECT_EQ(0, memcmp("\x50"
+			    "abc",
+			    buf, 4));
 	ASSERT_EQ(4, recv_any(fds[1], buf, sizeof(buf), &rx, 0));
 	EXPECT_EQ(1, rx.pkt_seq);
 	/* a clean end */
@@ -1188,8 +1198,9 @@ static int raw_seal(struct raw *raw, const unsigned char *pkt, int len,
 	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
 	int n;
 
-	EVP_EncryptInit_ex(ctx, raw->key_len == 16 ? EVP_aes_128_gcm() :
-			   EVP_aes_256_gcm(), NULL, raw->key, raw->iv);
+	EVP_EncryptInit_ex(
+		ctx, raw->key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm(),
+		NULL, raw->key, raw->iv);
 	memcpy(out, pkt, 4);
 	EVP_EncryptUpdate(ctx, NULL, &n, pkt, 4);
 	EVP_EncryptUpdate(ctx, out + 4, &n, pkt + 4, len - 4);
@@ -1260,8 +1271,9 @@ static int raw_recv(struct raw *raw, unsigned char *payload)
 	if (len > 66000 || read_all(raw->fd, pkt + 4, len + 16) != len + 16)
 		return -EMSGSIZE;
 	ctx = EVP_CIPHER_CTX_new();
-	EVP_DecryptInit_ex(ctx, raw->key_len == 16 ? EVP_aes_128_gcm() :
-			   EVP_aes_256_gcm(), NULL, raw->key, raw->iv);
+	EVP_DecryptInit_ex(
+		ctx, raw->key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm(),
+		NULL, raw->key, raw->iv);
 	EVP_DecryptUpdate(ctx, NULL, &n, pkt, 4);
 	EVP_DecryptUpdate(ctx, out, &n, pkt + 4, len);
 	EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, 16, pkt + 4 + len);
@@ -1287,8 +1299,8 @@ FIXTURE_VARIANT(peer)
 	int cipher;
 };
 
-FIXTURE_VARIANT_ADD(peer, aes128_gcm) { .cipher = KSSH_CIPHER_AES_128_GCM };
-FIXTURE_VARIANT_ADD(peer, aes256_gcm) { .cipher = KSSH_CIPHER_AES_256_GCM };
+FIXTURE_VARIANT_ADD(peer, aes128_gcm){ .cipher = KSSH_CIPHER_AES_128_GCM };
+FIXTURE_VARIANT_ADD(peer, aes256_gcm){ .cipher = KSSH_CIPHER_AES_256_GCM };
 
 FIXTURE_SETUP(peer)
 {
@@ -1392,8 +1404,10 @@ TEST_F(peer, wrong_mac)
 
 TEST_F(peer, impossible_lengths)
 {
-	static const uint32_t lens[] = { 0, 1, 4, 5, 15, 17, 33, 262145,
-		262160, 0x7fffffff, 0x80000000, 0xffffffff };
+	static const uint32_t lens[] = { 0,	     1,		 4,
+					 5,	     15,	 17,
+					 33,	     262145,	 262160,
+					 0x7fffffff, 0x80000000, 0xffffffff };
 	struct raw rx;
 	unsigned int i;
 
@@ -1404,10 +1418,10 @@ TEST_F(peer, impossible_lengths)
 
 		ASSERT_EQ(0, tcp_pair(fds));
 		ASSERT_EQ(0, attach(fds[0]));
-		ASSERT_EQ(0, new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0,
-				      0));
-		ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0,
-				      0));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
 		ch = channel(fds[0], 1, 2);
 		raw_init(&rx, fds[1], variant->cipher, 1);
 		kssh_put_be32(pkt, lens[i]);
@@ -1510,10 +1524,10 @@ TEST_F(peer, malformed_channel_messages)
 
 		ASSERT_EQ(0, tcp_pair(fds));
 		ASSERT_EQ(0, attach(fds[0]));
-		ASSERT_EQ(0, new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0,
-				      0));
-		ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0,
-				      0));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
 		ch = channel(fds[0], 1, 2);
 		raw_init(&rx, fds[1], variant->cipher, 1);
 		raw_init(&tx, fds[1], variant->cipher, 9);
@@ -1577,8 +1591,7 @@ TEST_F(peer, reset)
 
 	ASSERT_EQ(0, raw_data(&self->tx, 1, 5));
 	ASSERT_NE(0, poll_for(self->ch, POLLIN, 5000));
-	setsockopt(self->tx.fd, SOL_SOCKET, SO_LINGER, &linger,
-		   sizeof(linger));
+	setsockopt(self->tx.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
 	close(self->tx.fd);
 	self->tx.fd = -1;
 	EXPECT_EQ(-ECONNRESET, recv_any(self->fd, buf, sizeof(buf), &rx, 0));
@@ -1673,7 +1686,10 @@ TEST_F(peer, glued_to_newkeys)
 	len += raw_packet(&self->tx, "\x14", 1, -1, out);
 	len += raw_packet(&self->tx, "\x15", 1, -1, out + len);
 	raw_init(&self->tx, self->tx.fd, variant->cipher, 77);
-	len += raw_packet(&self->tx, "\x50""after", 6, -1, out + len);
+	len += raw_packet(&self->tx,
+			  "\x50"
+			  "after",
+			  6, -1, out + len);
 	ASSERT_EQ(len, write_all(self->tx.fd, out, len));
 	ASSERT_EQ(0x14, recv_type(self->fd));
 	ASSERT_EQ(0x15, recv_type(self->fd));
@@ -1794,11 +1810,12 @@ TEST(keys_are_checked)
 		SKIP(return, "kssh.ko is not loaded");
 	ASSERT_EQ(0, tcp_pair(fds));
 	ASSERT_EQ(0, attach(fds[0]));
-#define BAD(err, change) do { \
-	info = good; \
-	change; \
-	EXPECT_EQ(err, set_keys(fds[0], opt, &info)); \
-} while (0)
+#define BAD(err, change)                                      \
+	do {                                                  \
+		info = good;                                  \
+		change;                                       \
+		EXPECT_EQ(err, set_keys(fds[0], opt, &info)); \
+	} while (0)
 	for (opt = KSSH_TX; opt <= KSSH_RX; opt++) {
 		BAD(-EINVAL, info.version = 0);
 		BAD(-EINVAL, info.version = 2);
@@ -1851,11 +1868,12 @@ TEST_F(kssh, channels_are_checked)
 	struct kssh_channel info, good = channel_info(5, 6);
 	int fd, i;
 
-#define BAD(err, change) do { \
-	info = good; \
-	change; \
-	EXPECT_EQ(err, bind_channel(self->a, &info)); \
-} while (0)
+#define BAD(err, change)                                      \
+	do {                                                  \
+		info = good;                                  \
+		change;                                       \
+		EXPECT_EQ(err, bind_channel(self->a, &info)); \
+	} while (0)
 	BAD(-EINVAL, info.version = 0);
 	BAD(-EINVAL, info.flags = 2);
 	BAD(-EINVAL, info.remote_max_packet = 0);
@@ -1975,8 +1993,8 @@ static void *noise_thread(void *arg)
 	int i;
 
 	for (i = 0; i < 300; i++) {
-		if (send(*fd, buf, i * 17 % sizeof(buf), MSG_NOSIGNAL |
-			 (i & 1 ? MSG_MORE : 0)) < 0)
+		if (send(*fd, buf, i * 17 % sizeof(buf),
+			 MSG_NOSIGNAL | (i & 1 ? MSG_MORE : 0)) < 0)
 			break;
 	}
 	return NULL;

@@ -33,10 +33,8 @@ TEST(keeps_levels_apart)
 	log_info("i");
 	log_verbose("v");
 	log_debug("d");
-	log_set_prefix("p[x]");
 	log_fatal("f");
-	log_set_prefix(NULL);
-	EXPECT_STREQ("e1\ni\np[x]: f\n", log_lines_read(&lines));
+	EXPECT_STREQ("e1\ni\nf\n", log_lines_read(&lines));
 	log_lines_close(&lines);
 }
 
@@ -73,18 +71,18 @@ TEST(forwards_lines_made_printable)
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds));
 	log_lines_open(&lines, LOG_LEVEL_INFO);
-	EXPECT_EQ(-EAGAIN, log_forward(fds[0], false));
+	EXPECT_EQ(-EAGAIN, log_forward(fds[0], false, "<", ">"));
 	ASSERT_EQ(5, send(fds[1], msg, 5, 0));
 	ASSERT_EQ(2, send(fds[1], lie, 2, 0));
 	ASSERT_EQ(1, send(fds[1], empty, 1, 0));
 	ASSERT_EQ(2, send(fds[1], lie, 2, 0));
-	EXPECT_EQ(0, log_forward(fds[0], false));
-	EXPECT_EQ(0, log_forward(fds[0], false));
-	EXPECT_EQ(0, log_forward(fds[0], false));
-	EXPECT_EQ(0, log_forward(fds[0], true));
+	EXPECT_EQ(0, log_forward(fds[0], false, "<", ">"));
+	EXPECT_EQ(0, log_forward(fds[0], false, "<", ">"));
+	EXPECT_EQ(0, log_forward(fds[0], false, "<", ">"));
+	EXPECT_EQ(0, log_forward(fds[0], true, "<", ">"));
 	close(fds[1]);
-	EXPECT_EQ(-ECONNRESET, log_forward(fds[0], false));
-	EXPECT_STREQ("a??b\nx\n\n", log_lines_read(&lines));
+	EXPECT_EQ(-ECONNRESET, log_forward(fds[0], false, "<", ">"));
+	EXPECT_STREQ("<a??b>\n<x>\n<>\n", log_lines_read(&lines));
 	log_lines_close(&lines);
 	close(fds[0]);
 }

@@ -13,7 +13,8 @@
 #define SECRET_LEN	32
 #define MASK		0x5a
 
-FIXTURE(keys) {
+FIXTURE(keys)
+{
 	struct conf conf;
 	struct host_keys hk;
 	struct log_lines lines;
@@ -42,7 +43,7 @@ FIXTURE_TEARDOWN(keys)
 	EXPECT_EQ(0, system(command));
 }
 
-static void add(FIXTURE_DATA(keys) *self, const char *text, mode_t mode)
+static void add(FIXTURE_DATA(keys) * self, const char *text, mode_t mode)
 {
 	char setting[128];
 	FILE *f;
@@ -63,12 +64,13 @@ TEST_F(keys, serve_their_algorithms)
 	add(self, key_ed25519, 0600);
 	add(self, key_p256, 0600);
 	ASSERT_EQ(0, host_keys_load(&self->hk, &self->conf));
-	EXPECT_STREQ("ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256",
-		     self->hk.algs);
-	EXPECT_EQ(KEY_RSA, key_get_type(host_keys_find(&self->hk,
-						       "rsa-sha2-256")));
-	EXPECT_EQ(KEY_ED25519, key_get_type(host_keys_find(&self->hk,
-							   "ssh-ed25519")));
+	EXPECT_STREQ(
+		"ssh-ed25519,ecdsa-sha2-nistp256,rsa-sha2-512,rsa-sha2-256",
+		self->hk.algs);
+	EXPECT_EQ(KEY_RSA,
+		  key_get_type(host_keys_find(&self->hk, "rsa-sha2-256")));
+	EXPECT_EQ(KEY_ED25519,
+		  key_get_type(host_keys_find(&self->hk, "ssh-ed25519")));
 	EXPECT_NULL(host_keys_find(&self->hk, "ssh-rsa"));
 	EXPECT_NULL(host_keys_find(&self->hk, ""));
 }

@@ -15,7 +15,8 @@
 #include "log_lines.h"
 #include "monitor/sandbox.h"
 
-FIXTURE(sandbox) {
+FIXTURE(sandbox)
+{
 	struct sandbox sandbox;
 };
 
@@ -36,7 +37,7 @@ FIXTURE_TEARDOWN(sandbox)
 #define KILLED	(1000 + SIGSYS)
 
 /* Exit code, or 1000 + signal, of a process that does @fn in the sandbox. */
-static int run(FIXTURE_DATA(sandbox) *self, int (*fn)(void))
+static int run(FIXTURE_DATA(sandbox) * self, int (*fn)(void))
 {
 	const char *step;
 	int status;
@@ -196,7 +197,8 @@ TEST_F(sandbox, has_no_rights_left)
 	while (fgets(line, sizeof(line), f)) {
 		if (!strncmp(line, "Uid:", 4) || !strncmp(line, "Gid:", 4))
 			EXPECT_NULL(strstr(line, "\t0"));
-		if (!strncmp(line, "CapEff:", 7) || !strncmp(line, "CapPrm:", 7))
+		if (!strncmp(line, "CapEff:", 7) ||
+		    !strncmp(line, "CapPrm:", 7))
 			EXPECT_EQ(0, strtoull(line + 7, NULL, 16));
 		if (!strncmp(line, "NoNewPrivs:", 11))
 			EXPECT_EQ(1, atoi(line + 11));

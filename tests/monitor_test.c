@@ -15,7 +15,8 @@
 
 #define HASH_LEN	32
 
-FIXTURE(monitor) {
+FIXTURE(monitor)
+{
 	struct monitor mon;
 	struct monitor_args args;
 	struct conf conf;
@@ -42,7 +43,7 @@ static void put_file(const char *path, const char *text)
 	ASSERT_EQ(0, chmod(path, 0600));
 }
 
-static struct key *load_key(FIXTURE_DATA(monitor) *self, const char *text)
+static struct key *load_key(FIXTURE_DATA(monitor) * self, const char *text)
 {
 	struct key *key = NULL;
 	char path[128];
@@ -53,7 +54,7 @@ static struct key *load_key(FIXTURE_DATA(monitor) *self, const char *text)
 	return key;
 }
 
-static void authorize(FIXTURE_DATA(monitor) *self, const char *options)
+static void authorize(FIXTURE_DATA(monitor) * self, const char *options)
 {
 	char text[1024];
 
@@ -115,7 +116,7 @@ FIXTURE_TEARDOWN(monitor)
 }
 
 /* What is in self->in; the answer is in self->out. */
-static int ask(FIXTURE_DATA(monitor) *self, uint8_t type)
+static int ask(FIXTURE_DATA(monitor) * self, uint8_t type)
 {
 	int err;
 
@@ -126,7 +127,7 @@ static int ask(FIXTURE_DATA(monitor) *self, uint8_t type)
 	return err;
 }
 
-static int ask_sign(FIXTURE_DATA(monitor) *self, const char *alg, size_t len)
+static int ask_sign(FIXTURE_DATA(monitor) * self, const char *alg, size_t len)
 {
 	uint8_t hash[256];
 
@@ -136,7 +137,7 @@ static int ask_sign(FIXTURE_DATA(monitor) *self, const char *alg, size_t len)
 	return ask(self, MON_REQ_SIGN);
 }
 
-static int ask_user(FIXTURE_DATA(monitor) *self, const char *user)
+static int ask_user(FIXTURE_DATA(monitor) * self, const char *user)
 {
 	int err;
 
@@ -146,7 +147,7 @@ static int ask_user(FIXTURE_DATA(monitor) *self, const char *user)
 }
 
 /* 1 allowed, 0 not, or -errno. */
-static int answered_bool(FIXTURE_DATA(monitor) *self, int err)
+static int answered_bool(FIXTURE_DATA(monitor) * self, int err)
 {
 	uint32_t code;
 	bool yes;
@@ -160,7 +161,7 @@ static int answered_bool(FIXTURE_DATA(monitor) *self, int err)
 	return yes;
 }
 
-static int ask_allowed(FIXTURE_DATA(monitor) *self, const struct key *key,
+static int ask_allowed(FIXTURE_DATA(monitor) * self, const struct key *key,
 		       const char *alg)
 {
 	const uint8_t *blob;
@@ -187,7 +188,7 @@ struct proof {
 	const struct key *signer;
 };
 
-static struct proof good_proof(FIXTURE_DATA(monitor) *self)
+static struct proof good_proof(FIXTURE_DATA(monitor) * self)
 {
 	return (struct proof){
 		.session_id = self->hash,
@@ -202,7 +203,7 @@ static struct proof good_proof(FIXTURE_DATA(monitor) *self)
 	};
 }
 
-static int ask_verify(FIXTURE_DATA(monitor) *self, const struct proof *proof)
+static int ask_verify(FIXTURE_DATA(monitor) * self, const struct proof *proof)
 {
 	struct buf data, sig;
 	const uint8_t *blob;
@@ -229,13 +230,13 @@ static int ask_verify(FIXTURE_DATA(monitor) *self, const struct proof *proof)
 	return answered_bool(self, ask(self, MON_REQ_KEY_VERIFY));
 }
 
-static void begin(FIXTURE_DATA(monitor) *self)
+static void begin(FIXTURE_DATA(monitor) * self)
 {
 	ASSERT_EQ(0, ask_sign(self, "ecdsa-sha2-nistp256", HASH_LEN));
 	ASSERT_EQ(0, ask_user(self, self->user));
 }
 
-static void fill_state(FIXTURE_DATA(monitor) *self,
+static void fill_state(FIXTURE_DATA(monitor) * self,
 		       struct transport_state *state)
 {
 	memset(state, 0, sizeof(*state));
@@ -259,7 +260,7 @@ static void fill_state(FIXTURE_DATA(monitor) *self,
 	strcpy(state->server_version, banner_server_version);
 }
 
-static int ask_export(FIXTURE_DATA(monitor) *self,
+static int ask_export(FIXTURE_DATA(monitor) * self,
 		      const struct transport_state *state)
 {
 	buf_reset(&self->in);
@@ -375,8 +376,7 @@ TEST_F(monitor, refuses_requests_of_another_state)
 	for (i = 0; i < ARRAY_SIZE(rows); i++) {
 		self->mon.state = rows[i].state;
 		EXPECT_EQ(-EPERM, ask(self, rows[i].req))
-			TH_LOG("state %u request %u", rows[i].state,
-			       rows[i].req);
+		TH_LOG("state %u request %u", rows[i].state, rows[i].req);
 	}
 }
 
@@ -437,8 +437,7 @@ TEST_F(monitor, refuses_bodies_cut_at_every_byte_or_with_more)
 		for (cut = 0; cut < buf_len(&rows[i].body); cut++) {
 			buf_put_raw(&self->in, buf_data(&rows[i].body), cut);
 			EXPECT_EQ(-EPROTO, ask(self, rows[i].req))
-				TH_LOG("request %u, %zu bytes", rows[i].req,
-				       cut);
+			TH_LOG("request %u, %zu bytes", rows[i].req, cut);
 		}
 		buf_put_raw(&self->in, buf_data(&rows[i].body), cut);
 		buf_put_u8(&self->in, 0);
@@ -522,7 +521,6 @@ TEST_F(monitor, forgets_the_allowed_key_when_another_is_not)
 	EXPECT_EQ(-EPERM, ask_verify(self, &proof));
 }
 
-
 /* Each field of the signed data counts. */
 TEST_F(monitor, refuses_signatures_over_anything_else)
 {
@@ -546,7 +544,7 @@ TEST_F(monitor, refuses_signatures_over_anything_else)
 	ASSERT_EQ(1, ask_allowed(self, self->user_key, "ssh-ed25519"));
 	for (i = 0; i < ARRAY_SIZE(proofs); i++) {
 		EXPECT_EQ(0, ask_verify(self, &proofs[i]))
-			TH_LOG("field %zu", i);
+		TH_LOG("field %zu", i);
 		EXPECT_EQ(MON_STATE_PREAUTH, self->mon.state);
 	}
 	EXPECT_EQ(7, self->mon.failures);
@@ -646,7 +644,7 @@ TEST_F(monitor, checks_every_field_of_the_keys_it_is_given)
 		}
 		self->mon.state = MON_STATE_AUTHED;
 		EXPECT_EQ(-EINVAL, ask_export(self, &bad))
-			TH_LOG("case %d", i);
+		TH_LOG("case %d", i);
 		EXPECT_EQ(MON_STATE_AUTHED, self->mon.state);
 	}
 	EXPECT_EQ(0, ask_export(self, &good));
@@ -654,7 +652,8 @@ TEST_F(monitor, checks_every_field_of_the_keys_it_is_given)
 
 /* Framing. */
 
-FIXTURE(msg) {
+FIXTURE(msg)
+{
 	int fds[2];
 	struct buf body;
 	uint8_t type;
@@ -673,13 +672,13 @@ FIXTURE_TEARDOWN(msg)
 	buf_free(&self->body);
 }
 
-static int recv_msg(FIXTURE_DATA(msg) *self)
+static int recv_msg(FIXTURE_DATA(msg) * self)
 {
 	return mon_msg_recv(self->fds[1], mon_now_ms() + 10000, &self->type,
 			    &self->body);
 }
 
-static int recv_bytes(FIXTURE_DATA(msg) *self, const void *p, size_t len)
+static int recv_bytes(FIXTURE_DATA(msg) * self, const void *p, size_t len)
 {
 	ASSERT_EQ(len, send(self->fds[0], p, len, 0));
 	return recv_msg(self);
@@ -763,7 +762,7 @@ TEST_F(msg, does_not_wait_beyond_the_deadline)
 
 /* The asking side. */
 
-static int ask_fake(FIXTURE_DATA(msg) *self, const void *ans, size_t len)
+static int ask_fake(FIXTURE_DATA(msg) * self, const void *ans, size_t len)
 {
 	struct buf blob;
 	int err;
@@ -787,8 +786,7 @@ TEST_F(msg, of_an_answer_must_be_the_right_one)
 	EXPECT_EQ(-EPROTO, ask_fake(self, "\0\0\0\5\2\0\0\0\0", 9));
 	EXPECT_EQ(-EPROTO, ask_fake(self, "\0\0\0\1\2", 5));
 	EXPECT_EQ(-EPROTO, ask_fake(self, "\0\0\0\5\2\377\0\0\0", 9));
-	EXPECT_EQ(-EPROTO,
-		  ask_fake(self, "\0\0\0\13\2\0\0\0\0\0\0\0\1bb", 15));
+	EXPECT_EQ(-EPROTO, ask_fake(self, "\0\0\0\13\2\0\0\0\0\0\0\0\1bb", 15));
 	EXPECT_EQ(-ECONNABORTED, ask_fake(self, "", 0));
 }
 

@@ -9,32 +9,39 @@
 
 #define ROOM	(KSSH_PACKET_LEN_MAX + 1024)
 
-FIXTURE(packet) {
+FIXTURE(packet)
+{
 	struct newkeys keys;
 	struct packet_half tx;
 	struct packet_half rx;
 	uint8_t *p;
 };
 
-FIXTURE_VARIANT(packet) {
+FIXTURE_VARIANT(packet)
+{
 	uint16_t cipher;
 	uint16_t mac;
 };
 
-FIXTURE_VARIANT_ADD(packet, plain) { KSSH_CIPHER_NONE, 0 };
-FIXTURE_VARIANT_ADD(packet, aes128_gcm) { KSSH_CIPHER_AES_128_GCM, 0 };
-FIXTURE_VARIANT_ADD(packet, aes256_gcm) { KSSH_CIPHER_AES_256_GCM, 0 };
-FIXTURE_VARIANT_ADD(packet, chacha20) { KSSH_CIPHER_CHACHA20_POLY1305, 0 };
+FIXTURE_VARIANT_ADD(packet, plain){ KSSH_CIPHER_NONE, 0 };
+FIXTURE_VARIANT_ADD(packet, aes128_gcm){ KSSH_CIPHER_AES_128_GCM, 0 };
+FIXTURE_VARIANT_ADD(packet, aes256_gcm){ KSSH_CIPHER_AES_256_GCM, 0 };
+FIXTURE_VARIANT_ADD(packet, chacha20){ KSSH_CIPHER_CHACHA20_POLY1305, 0 };
 
 #define CTR_VARIANTS(bits)                                               \
-	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_256_etm)             \
-		{ KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_256_ETM }; \
-	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_512_etm)             \
-		{ KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_512_ETM }; \
-	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_256)                 \
-		{ KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_256 }; \
+	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_256_etm){            \
+		KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_256_ETM \
+	};                                                               \
+	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_512_etm){            \
+		KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_512_ETM \
+	};                                                               \
+	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_256){                \
+		KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_256     \
+	};                                                               \
 	FIXTURE_VARIANT_ADD(packet, aes##bits##_ctr_512)                 \
-		{ KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_512 }
+	{                                                                \
+		KSSH_CIPHER_AES_##bits##_CTR, KSSH_MAC_HMAC_SHA2_512     \
+	}
 
 CTR_VARIANTS(128);
 CTR_VARIANTS(192);
@@ -132,16 +139,26 @@ TEST_F(packet, carries_every_payload_length_to_1100)
 
 TEST_F(packet, carries_long_payloads)
 {
-	static const size_t lens[] = { 4095, 4096, 8191, 16384, 32767, 32768,
-				       32777, 34999, 35000, 65535, 65536,
-				       131072, KSSH_PACKET_LEN_MAX - 64 };
+	static const size_t lens[] = { 4095,
+				       4096,
+				       8191,
+				       16384,
+				       32767,
+				       32768,
+				       32777,
+				       34999,
+				       35000,
+				       65535,
+				       65536,
+				       131072,
+				       KSSH_PACKET_LEN_MAX - 64 };
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(lens); i++)
 		open_and_check(&self->rx, self->p,
 			       seal(&self->tx, self->p, lens[i]), lens[i]);
-	EXPECT_EQ(-EMSGSIZE, packet_tx_seal(&self->tx, self->p,
-					    KSSH_PACKET_LEN_MAX - 63));
+	EXPECT_EQ(-EMSGSIZE,
+		  packet_tx_seal(&self->tx, self->p, KSSH_PACKET_LEN_MAX - 63));
 }
 
 /* RFC 4253 6: an empty payload has no message number. */
@@ -159,12 +176,12 @@ TEST_F(packet, wants_four_bytes_to_know_the_size)
 	for (n = 0; n < total; n++) {
 		size = 0;
 		if (n < 4) {
-			ASSERT_EQ(-EAGAIN, packet_rx_size(&self->rx, self->p,
-							  n, &size));
+			ASSERT_EQ(-EAGAIN,
+				  packet_rx_size(&self->rx, self->p, n, &size));
 			ASSERT_EQ(4, size);
 		} else {
-			ASSERT_EQ(0, packet_rx_size(&self->rx, self->p, n,
-						    &size));
+			ASSERT_EQ(0,
+				  packet_rx_size(&self->rx, self->p, n, &size));
 			ASSERT_EQ(total, size);
 		}
 	}
@@ -190,11 +207,11 @@ TEST_F(packet, refuses_any_changed_byte)
 		memcpy(self->p, sealed, total);
 		self->p[i] ^= 0x80 >> (i % 8);
 		ASSERT_EQ(0, packet_half_init(&rx, false));
-		ASSERT_EQ(0, packet_half_rekey(&rx, &self->keys, false, 0,
-					       true));
+		ASSERT_EQ(0,
+			  packet_half_rekey(&rx, &self->keys, false, 0, true));
 		EXPECT_EQ(-EBADMSG, packet_rx_open(&rx, self->p, total, &seq,
 						   &payload, &len))
-			TH_LOG("byte %zu", i);
+		TH_LOG("byte %zu", i);
 		EXPECT_EQ(0, rx.pkt_seq);
 		packet_half_exit(&rx);
 	}
@@ -224,14 +241,14 @@ TEST_F(packet, refuses_any_changed_length)
 		memcpy(self->p, sealed, total);
 		self->p[bit / 8] ^= 1 << bit % 8;
 		ASSERT_EQ(0, packet_half_init(&rx, false));
-		ASSERT_EQ(0, packet_half_rekey(&rx, &self->keys, false, 0,
-					       true));
+		ASSERT_EQ(0,
+			  packet_half_rekey(&rx, &self->keys, false, 0, true));
 		err = packet_rx_size(&rx, self->p, ROOM, &size);
 		if (!err) {
 			ASSERT_NE(total, size);
 			ASSERT_LE(size, ROOM);
-			err = packet_rx_open(&rx, self->p, size, &seq,
-					     &payload, &len);
+			err = packet_rx_open(&rx, self->p, size, &seq, &payload,
+					     &len);
 			EXPECT_EQ(-EBADMSG, err);
 		} else {
 			EXPECT_EQ(-EMSGSIZE, err);
@@ -261,8 +278,8 @@ TEST_F(packet, refuses_padding_below_four)
 {
 	uint32_t pkt_len = cipher_layout(self->tx.cipher)->clear_len ? 32 : 28;
 
-	EXPECT_EQ(-EPROTO, open_crafted(&self->tx, &self->rx, self->p, pkt_len,
-					3));
+	EXPECT_EQ(-EPROTO,
+		  open_crafted(&self->tx, &self->rx, self->p, pkt_len, 3));
 }
 
 TEST_F(packet, refuses_padding_that_leaves_no_payload)
@@ -277,8 +294,8 @@ TEST_F(packet, refuses_padding_beyond_the_packet)
 {
 	uint32_t pkt_len = cipher_layout(self->tx.cipher)->clear_len ? 32 : 28;
 
-	EXPECT_EQ(-EPROTO, open_crafted(&self->tx, &self->rx, self->p, pkt_len,
-					255));
+	EXPECT_EQ(-EPROTO,
+		  open_crafted(&self->tx, &self->rx, self->p, pkt_len, 255));
 }
 
 TEST_F(packet, takes_one_byte_payload_with_the_most_padding)
@@ -305,8 +322,8 @@ TEST_F(packet, stops_at_two_to_the_31_packets)
 	EXPECT_EQ(-EKEYEXPIRED, packet_rx_open(&self->rx, self->p, total, &seq,
 					       &payload, &len));
 	ASSERT_EQ(0, packet_half_rekey(&self->tx, &self->keys, true, 0, false));
-	ASSERT_EQ(0, packet_half_rekey(&self->rx, &self->keys, false, 0,
-				       false));
+	ASSERT_EQ(0,
+		  packet_half_rekey(&self->rx, &self->keys, false, 0, false));
 	total = seal(&self->tx, self->p, 10);
 	open_and_check(&self->rx, self->p, total, 10);
 	EXPECT_EQ(2, self->tx.pkt_seq);
@@ -397,7 +414,8 @@ TEST(plain_packet_lengths_are_checked)
 
 /* packet_sync.c */
 
-FIXTURE(sync) {
+FIXTURE(sync)
+{
 	struct packet_conn a;
 	struct packet_conn b;
 	int fds[2];
@@ -447,8 +465,8 @@ TEST_F(sync, sends_and_receives)
 		ASSERT_MEMEQ(msg, payload, len);
 	}
 	EXPECT_EQ(-EMSGSIZE, packet_conn_send(&self->a, msg, 0));
-	EXPECT_EQ(-EMSGSIZE, packet_conn_send(&self->a, msg,
-					      KSSH_PACKET_LEN_MAX));
+	EXPECT_EQ(-EMSGSIZE,
+		  packet_conn_send(&self->a, msg, KSSH_PACKET_LEN_MAX));
 }
 
 /* What follows a packet stays in the socket: it may be for other hands. */
@@ -541,12 +559,10 @@ TEST_F(sync, ends_at_the_deadline)
 	int err;
 
 	self->b.deadline_ms = now_ms() + 30;
-	EXPECT_EQ(-ETIMEDOUT,
-		  packet_conn_recv(&self->b, &seq, &payload, &len));
+	EXPECT_EQ(-ETIMEDOUT, packet_conn_recv(&self->b, &seq, &payload, &len));
 	/* over is over, even if something is there */
 	ASSERT_EQ(0, packet_conn_send(&self->a, big, 10));
-	EXPECT_EQ(-ETIMEDOUT,
-		  packet_conn_recv(&self->b, &seq, &payload, &len));
+	EXPECT_EQ(-ETIMEDOUT, packet_conn_recv(&self->b, &seq, &payload, &len));
 	self->a.deadline_ms = now_ms() + 30;
 	do
 		err = packet_conn_send(&self->a, big, sizeof(big));

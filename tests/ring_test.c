@@ -28,13 +28,11 @@ FIXTURE_VARIANT(ring)
 	bool use_poll;
 };
 
-FIXTURE_VARIANT_ADD(ring, io_uring)
-{
+FIXTURE_VARIANT_ADD(ring, io_uring){
 	.use_poll = false,
 };
 
-FIXTURE_VARIANT_ADD(ring, poll)
-{
+FIXTURE_VARIANT_ADD(ring, poll){
 	.use_poll = true,
 };
 

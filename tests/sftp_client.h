@@ -54,8 +54,7 @@ static inline int client_remove(const char *path, const struct stat *st,
 	return remove(path);
 }
 
-static inline void client_open(struct client *cl, bool read_only,
-			       size_t piece)
+static inline void client_open(struct client *cl, bool read_only, size_t piece)
 {
 	struct sftp_options options = { .read_only = read_only };
 
@@ -134,7 +133,8 @@ static inline uint8_t client_call(struct client *cl)
 	fake_arrive_all(&cl->fake);
 	ASSERT_TRUE(client_take(cl));
 	EXPECT_EQ(cl->req_id, cl->reply_id);
-	EXPECT_EQ(cl->fake.out_len, cl->taken) {
+	EXPECT_EQ(cl->fake.out_len, cl->taken)
+	{
 		TH_LOG("more than one answer");
 	}
 	return cl->type;
@@ -176,7 +176,7 @@ static inline void client_init(struct client *cl)
 	client_send_init(cl, 3);
 	ASSERT_TRUE(client_take(cl));
 	ASSERT_EQ(SSH_FXP_VERSION, cl->type);
-	ASSERT_EQ(3, cl->reply_id);	/* the version stands there */
+	ASSERT_EQ(3, cl->reply_id); /* the version stands there */
 }
 
 static inline uint32_t client_open_mode(struct client *cl, const char *path,
@@ -304,8 +304,7 @@ static inline uint32_t client_name(struct client *cl, uint8_t type,
 }
 
 /* Attributes from the reply of a STAT and the like. */
-static inline uint32_t client_attrs(struct client *cl,
-				    struct sftp_attrs *attrs)
+static inline uint32_t client_attrs(struct client *cl, struct sftp_attrs *attrs)
 {
 	if (client_call(cl) != SSH_FXP_ATTRS)
 		return client_status_of(cl);

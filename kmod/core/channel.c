@@ -114,6 +114,15 @@ void kssh_rx_window_grant(struct kssh_rx_window *win, u32 bytes)
 	win->window += bytes;
 }
 
+void kssh_rx_window_take_back(struct kssh_rx_window *win, u32 bytes)
+{
+	/* a peer that has spent it all the same gains nothing */
+	if (bytes > win->window)
+		bytes = win->window;
+	win->consumed += bytes;
+	win->window -= bytes;
+}
+
 /*
  * RFC 4254 5.2: "Implementations MUST correctly handle window sizes of up to
  * 2^32 - 1 bytes.  The window MUST NOT be increased above 2^32 - 1 bytes."

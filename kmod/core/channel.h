@@ -66,6 +66,8 @@ int kssh_rx_window_charge(struct kssh_rx_window *win, u32 len);
  */
 u32 kssh_rx_window_consume(struct kssh_rx_window *win, u32 len);
 void kssh_rx_window_grant(struct kssh_rx_window *win, u32 bytes);
+/* A grant of @bytes that the peer has not been told of. */
+void kssh_rx_window_take_back(struct kssh_rx_window *win, u32 bytes);
 
 /**
  * struct kssh_tx_window - the window the peer granted

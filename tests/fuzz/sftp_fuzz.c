@@ -27,9 +27,9 @@ static int become_nobody(void)
 {
 	const struct rlimit rl = { 1 << 20, 1 << 20 };
 
-	if (!geteuid() && (setgroups(0, NULL) ||
-			   setresgid(NOBODY, NOBODY, NOBODY) ||
-			   setresuid(NOBODY, NOBODY, NOBODY)))
+	if (!geteuid() &&
+	    (setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) ||
+	     setresuid(NOBODY, NOBODY, NOBODY)))
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -1;

@@ -8,6 +8,7 @@ from peer import (AUTH_FAILURE, AUTH_PK_OK, AUTH_REQUEST, AUTH_SUCCESS, CLOSE,
                   string, u32)
 
 PROTOCOL, SERVICE_NOT_AVAILABLE, NO_MORE_METHODS = 2, 7, 14
+PING, PONG = 192, 193  # OpenSSH PROTOCOL 1.9
 
 
 def refuses_channels_before_authentication(env):
@@ -192,6 +193,7 @@ def does_not_tell_who_exists(env):
 
 
 def takes_everything_in_one_segment(env):
+    """All that may be said before the server's channel number is known."""
     for cipher in env.ciphers:
         with env.peer(cipher=cipher) as p:
             p.handshake()
@@ -199,21 +201,22 @@ def takes_everything_in_one_segment(env):
             p.send(bytes([SERVICE_REQUEST]) + string("ssh-userauth"))
             p.send(p.auth_request())
             p.send(p.signed_request())
-            ch = p.start_open()
-            # the server's first number is 0
-            ch.remote = 0
-            ch.send(REQUEST, string("exec") + b"\1" + string("cat"))
-            ch.send(DATA, string("glued"))
-            ch.send(EOF)
+            chs = [p.start_open(), p.start_open()]
             p.uncork()
             p.expect(SERVICE_ACCEPT)
             p.expect(AUTH_FAILURE)
             p.expect(AUTH_SUCCESS)
-            if ch.finish() != b"glued" or ch.status != 0:
-                raise Fault(f"output {ch.out}, status {ch.status}")
+            p.until(lambda: None not in (chs[0].remote, chs[1].remote))
+            for ch in chs:
+                ch.request("exec", string("cat"))
+                ch.data(b"glued")
+                ch.eof()
+            for ch in chs:
+                if ch.finish() != b"glued" or ch.status != 0:
+                    raise Fault(f"output {ch.out}, status {ch.status}")
 
 
-def takes_a_first_channel_with_the_request(env):
+def takes_what_comes_with_the_request(env):
     """The packets behind the request arrive before the session process is."""
     for n in (1, 7, 100):
         with env.peer() as p:
@@ -222,14 +225,20 @@ def takes_a_first_channel_with_the_request(env):
             p.cork()
             p.send(p.signed_request())
             ch = p.start_open()
-            ch.remote = 0
-            ch.send(REQUEST, string("exec") + b"\0" + string("wc -c"))
-            for _ in range(n):
-                ch.send(DATA, string(bytes(10000)))
-            ch.send(EOF)
+            for i in range(n):
+                p.send(bytes([PING]) + string(u32(i) + bytes(10000)))
             p.uncork()
             p.expect(AUTH_SUCCESS)
-            if int(ch.finish()) != 10000 * n:
+            p.until(lambda: len(p.replies) == n)
+            for i, msg in enumerate(p.replies):
+                if msg != bytes([PONG]) + string(u32(i) + bytes(10000)):
+                    raise Fault(f"answer {i} is {msg[:20]}")
+            if ch.remote is None:
+                raise Fault("no channel before the answers")
+            ch.request("exec", string("wc -c"))
+            ch.data(bytes(10000))
+            ch.eof()
+            if int(ch.finish()) != 10000:
                 raise Fault(f"output {ch.out}")
 
 

@@ -107,8 +107,7 @@ static void mount_early(void)
 
 static void mount_root(void)
 {
-	need_mount("root", "/lower", "9p", MS_RDONLY,
-		   OPTS_9P ",cache=loose");
+	need_mount("root", "/lower", "9p", MS_RDONLY, OPTS_9P ",cache=loose");
 	need_mount("rw", "/rw", "tmpfs", 0, "mode=0755");
 	mkdir("/rw/upper", 0755);
 	mkdir("/rw/work", 0755);
@@ -388,8 +387,7 @@ static int run_command(void)
 	while (pump(ends[0], out))
 		;
 	close(ends[0]);
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-				   128 + WTERMSIG(status);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 static void kill_all(void)

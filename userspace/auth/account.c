@@ -70,7 +70,8 @@ static const char *check_shadow(const char *user)
 		return NULL;
 	if (sp.sp_pwdp && sp.sp_pwdp[0] == '!')
 		refusal = "its account is locked (usermod -p '*' unlocks it)";
-	else if (sp.sp_expire > 0 && today > sp.sp_expire)
+	/* shadow(5) leaves open what 0 means: chage -E 0 is to lock */
+	else if (sp.sp_expire != -1 && today > sp.sp_expire)
 		refusal = "its account has expired";
 	explicit_bzero(mem, sizeof(mem));
 	return refusal;

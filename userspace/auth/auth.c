@@ -189,14 +189,14 @@ static void log_end(const struct auth *auth, int err)
 			 log_escape(name, sizeof(name), auth->user,
 				    strlen(auth->user)));
 	if (err == -ECONNABORTED || err == -ECONNRESET)
-		log_info("Connection %s by %s%s port %u [preauth]",
+		log_info("Connection %s by %s%s port %u",
 			 err == -ECONNRESET ? "reset" : "closed", who,
 			 args->peer_addr, args->peer_port);
 	else if (err == -ETIMEDOUT)
-		log_info("Timeout before authentication for connection from %s port %u [preauth]",
+		log_info("Timeout before authentication for connection from %s port %u",
 			 args->peer_addr, args->peer_port);
 	else
-		log_info("Disconnecting %s%s port %u: %s [preauth]", who,
+		log_info("Disconnecting %s%s port %u: %s", who,
 			 args->peer_addr, args->peer_port,
 			 auth->why ? auth->why : strerror(-err));
 }

@@ -114,7 +114,7 @@ static int input_disconnect(struct auth *auth, struct buf *msg)
 	/* nothing is owed to a peer that leaves, not even a fault */
 	if (!buf_get_u32(msg, &reason))
 		buf_get_string(msg, &text, &len);
-	log_info("Received disconnect from %s port %u:%u: %s [preauth]",
+	log_info("Received disconnect from %s port %u:%u: %s",
 		 auth->args->peer_addr, auth->args->peer_port, reason,
 		 log_escape(shown, sizeof(shown), text, len));
 	return -ESHUTDOWN;

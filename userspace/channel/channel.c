@@ -108,6 +108,14 @@ void channel_send_eof(struct channel *ch)
 		ch->ops->send_eof(ch);
 }
 
+void channel_report_status(struct channel *ch, int status)
+{
+	if (ch->status_sent || ch->close_sent || !ch->conn)
+		return;
+	ch->status = status;
+	conn_channel_status(ch);
+}
+
 void channel_finish(struct channel *ch, int status)
 {
 	ch->consumer = NULL;

@@ -81,6 +81,11 @@ void channel_flush(struct channel *ch);
 /* We send no more; SSH_MSG_CHANNEL_EOF follows what is kept. */
 void channel_send_eof(struct channel *ch);
 /*
+ * The status is known, though output goes on: told to the peer now, and not
+ * again by channel_finish().
+ */
+void channel_report_status(struct channel *ch, int status);
+/*
  * We are done: EOF (if not sent), then "exit-status" or "exit-signal" as the
  * wait(2) status @status says (-1: neither), then CHANNEL_CLOSE, all behind
  * what is kept. The consumer is not called again and @ch must not be used.

@@ -18,6 +18,8 @@
 #define RX_BUF_LEN	(256 * 1024)
 #define PIPE_LEN	(512 * 1024)
 #define SPLICE_MAX	(256 * 1024)
+/* Reads before others have their turn: there may be no end to it. */
+#define RX_TURNS	8
 
 /**
  * struct channel_fd - a channel on descriptors
@@ -32,6 +34,7 @@
  * @rx_buf: what was read and not consumed
  * @rx_off: start of it
  * @rx_len: end of it
+ * @rx_turns: reads since the loop has slept
  * @kept: written by the consumer, not taken by the socket yet
  * @pipe: file bytes on their way, behind @kept; -1 until used
  * @pipe_len: how many are in it
@@ -54,6 +57,7 @@ struct channel_fd {
 	uint8_t *rx_buf;
 	size_t rx_off;
 	size_t rx_len;
+	unsigned int rx_turns;
 	struct buf kept;
 	int pipe[2];
 	size_t pipe_len;
@@ -101,13 +105,17 @@ static ssize_t fd_peek(struct channel *ch, const uint8_t **data)
 			cf->rx_buf = malloc(RX_BUF_LEN);
 		if (!cf->rx_buf)
 			return -ENOMEM;
-		n = read(cf->rx_fd, cf->rx_buf, RX_BUF_LEN);
+		n = -1;
+		errno = EAGAIN;
+		if (cf->rx_turns < RX_TURNS)
+			n = read(cf->rx_fd, cf->rx_buf, RX_BUF_LEN);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
 		if (n < 0) {
 			wait_rx(cf);
 			return -EAGAIN;
 		}
+		cf->rx_turns++;
 		cf->rx_off = 0;
 		cf->rx_len = n;
 		if (!n)
@@ -140,6 +148,7 @@ static void rx_ready(struct ring_op *op, int res)
 	struct channel_fd *cf = op->arg;
 
 	(void)res;
+	cf->rx_turns = 0;
 	if (!cf->dropping)
 		channel_notify_readable(&cf->ch);
 }
@@ -230,7 +239,10 @@ static int push_kept(struct channel_fd *cf)
 	return 0;
 }
 
-/* An error on TX shows up on RX too; here the rest is only forgotten. */
+/*
+ * An error on TX shows up on RX too, behind what has arrived before it; here
+ * the rest is only forgotten.
+ */
 static void drop_kept(struct channel_fd *cf)
 {
 	buf_reset(&cf->kept);
@@ -251,7 +263,8 @@ static int push(struct channel_fd *cf)
 		wait_tx(cf);
 	else if (err)
 		drop_kept(cf);
-	return err;
+	/* closed by the peer: what is sent goes nowhere */
+	return err == -EPIPE ? 0 : err;
 }
 
 static void tx_ready(struct ring_op *op, int res)
@@ -283,6 +296,8 @@ static int fd_write(struct channel *ch, const void *p, size_t len,
 	cf->more = flags & CHANNEL_MORE;
 	n = send(cf->tx_fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL |
 		 (cf->more ? MSG_MORE : 0));
+	if (n < 0 && errno == EPIPE)
+		return 0;
 	if (n < 0 && errno != EAGAIN)
 		return -errno;
 	if (n < 0)

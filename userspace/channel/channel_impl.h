@@ -70,6 +70,8 @@ struct channel_ops {
  * @local_id: our number
  * @remote_id: the peer's number
  * @status: wait(2) status to report, CHANNEL_NO_STATUS for none
+ * @status_sent: it was
+ * @subsystem: what runs is the configuration's, not the client's
  * @eof_asked: channel_send_eof() was called
  * @tx_finished: data and EOF have left
  * @finishing: channel_finish() was called
@@ -89,6 +91,8 @@ struct channel {
 	uint32_t local_id;
 	uint32_t remote_id;
 	int status;
+	bool status_sent;
+	bool subsystem;
 	bool eof_asked;
 	bool tx_finished;
 	bool finishing;

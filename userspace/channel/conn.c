@@ -92,6 +92,9 @@ static int input_disconnect(struct conn *conn, struct buf *msg)
 	return conn_fail(conn, 0, 0);
 }
 
+/* More would not fit into one message of the kernel path. */
+#define PING_MAX	(16 * 1024)
+
 /* OpenSSH PROTOCOL 1.9: ping@openssh.com, answered with the same string. */
 static int input_ping(struct conn *conn, struct buf *msg)
 {
@@ -99,7 +102,7 @@ static int input_ping(struct conn *conn, struct buf *msg)
 	struct buf out;
 	size_t len;
 
-	if (buf_get_string(msg, &data, &len) || buf_end(msg))
+	if (buf_get_string(msg, &data, &len) || buf_end(msg) || len > PING_MAX)
 		return -EPROTO;
 	buf_init(&out, len + 16);
 	buf_put_u8(&out, 193);
@@ -159,7 +162,8 @@ static int (*const input[256])(struct conn *conn, struct buf *msg) = {
 	/* data of channels that are not bound to the kernel */
 	[SSH_MSG_CHANNEL_WINDOW_ADJUST] = input_unexpected,
 	[SSH_MSG_CHANNEL_DATA] = input_unexpected,
-	[SSH_MSG_CHANNEL_EXTENDED_DATA] = input_unexpected,
+	/* from the kernel path, its window granted; a session has no use for it */
+	[SSH_MSG_CHANNEL_EXTENDED_DATA] = input_channel_other,
 	[SSH_MSG_CHANNEL_EOF] = input_unexpected,
 	[SSH_MSG_CHANNEL_CLOSE] = conn_channel_close,
 	[SSH_MSG_CHANNEL_REQUEST] = conn_channel_request,

@@ -35,6 +35,8 @@ struct conn_channel_params {
  * @install: next keys: for TX behind all that was sent, for RX from the next
  *	packet
  * @open_channel: make a channel
+ * @heard: has anything come since the last call that conn_dispatch() has not
+ *	seen? NULL: it sees all
  * @idle: before the loop sleeps: let out what a batch has piled up
  * @stop: try to get out what is kept, without waiting long; free everything
  */
@@ -47,6 +49,7 @@ struct conn_path {
 	int (*open_channel)(struct conn *conn,
 			    const struct conn_channel_params *params,
 			    struct channel **ch);
+	bool (*heard)(struct conn *conn);
 	void (*idle)(struct conn *conn);
 	void (*stop)(struct conn *conn);
 };
@@ -140,6 +143,8 @@ int conn_channel_close(struct conn *conn, struct buf *msg);
 struct channel *conn_channel(struct conn *conn, uint32_t local_id);
 /* After channel_finish(): all is out, report the status and close. */
 void conn_channel_finished(struct channel *ch);
+/* Report channel->status, once. */
+int conn_channel_status(struct channel *ch);
 /* Every channel ends with the connection. */
 void conn_end_channels(struct conn *conn);
 /* Do control messages wait for room, or for new keys? */

@@ -19,9 +19,12 @@
 
 struct channel *conn_channel(struct conn *conn, uint32_t local_id)
 {
+	struct channel *ch;
+
 	if (local_id >= CONN_CHANNELS_MAX)
 		return NULL;
-	return conn->channels[local_id];
+	ch = conn->channels[local_id];
+	return ch && !ch->close_rcvd ? ch : NULL;
 }
 
 static int open_failure(struct conn *conn, uint32_t remote_id, uint32_t reason,
@@ -163,6 +166,7 @@ static int start_command(struct conn *conn, struct channel *ch,
 
 	if (ch->consumer)
 		return -EALREADY;
+	ch->subsystem = subsystem;
 	err = start_consumer(conn, ch, command, subsystem);
 	if (err)
 		log_shortage(conn, "start a command", err);
@@ -264,9 +268,11 @@ static int request_signal(struct conn *conn, struct channel *ch,
 	const uint8_t *name;
 	size_t len;
 
-	(void)conn;
 	if (buf_get_string(msg, &name, &len) || buf_end(msg))
 		return -EPROTO;
+	/* what the client did not choose to run it may not disturb either */
+	if (conn->args->forced_command || ch->subsystem)
+		return -EPERM;
 	return exec_signal(ch, (const char *)name, len);
 }
 
@@ -372,12 +378,13 @@ static void put_exit_status(struct buf *msg, int status)
 	}
 }
 
-static int send_exit_status(struct channel *ch)
+int conn_channel_status(struct channel *ch)
 {
 	struct buf msg;
 
-	if (ch->status == CHANNEL_NO_STATUS)
+	if (ch->status == CHANNEL_NO_STATUS || ch->status_sent)
 		return 0;
+	ch->status_sent = true;
 	buf_init(&msg, 256);
 	buf_put_u8(&msg, SSH_MSG_CHANNEL_REQUEST);
 	buf_put_u32(&msg, ch->remote_id);
@@ -410,17 +417,19 @@ void conn_channel_finished(struct channel *ch)
 		ch->ops->detach(ch);
 		return;
 	}
-	if (ch->close_rcvd) {
-		unlink_lingering(ch);
-		channel_release(ch);
+	/* The slot stays until both have sent CHANNEL_CLOSE. */
+	if (ch->close_sent && !ch->close_rcvd)
+		return;
+	if (!ch->close_sent && !conn_channel_status(ch))
+		send_close(ch);
+	if (!ch->close_rcvd) {
+		ch->ops->detach(ch);
 		return;
 	}
-	if (ch->close_sent)
-		return;
-	/* The slot stays until the peer's CHANNEL_CLOSE. */
-	if (!send_exit_status(ch))
-		send_close(ch);
-	ch->ops->detach(ch);
+	if (ch->conn->channels[ch->local_id] == ch)
+		ch->conn->channels[ch->local_id] = NULL;
+	unlink_lingering(ch);
+	channel_release(ch);
 }
 
 /*
@@ -438,6 +447,11 @@ int conn_channel_close(struct conn *conn, struct buf *msg)
 	if (!ch)
 		return -EPROTO;
 	ch->close_rcvd = true;
+	/* Only its exit status is missing: PuTTY closes at EOF, and wants it. */
+	if (ch->consumer && ch->eof_asked && !ch->close_sent) {
+		ch->ops->peer_closed(ch);
+		return 0;
+	}
 	conn->channels[id] = NULL;
 	if (!ch->close_sent && send_close(ch))
 		return -ECONNRESET;

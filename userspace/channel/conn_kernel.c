@@ -4,6 +4,7 @@
  * messages and events pass through the TCP socket.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ struct install_args {
  * @out: what waits, in order
  * @out_tail: end of @out
  * @out_bytes: how much that is
+ * @rx_packets: that the module had received at the last keepalive
  */
 struct conn_kernel {
 	struct conn *conn;
@@ -62,6 +64,7 @@ struct conn_kernel {
 	struct out_item *out;
 	struct out_item **out_tail;
 	size_t out_bytes;
+	uint64_t rx_packets;
 };
 
 /* ---- TX ---- */
@@ -201,7 +204,7 @@ static int input_event(struct conn_kernel *ck, const struct kssh_event *event)
 		return conn_rekey_start(ck->conn);
 	case KSSH_EVENT_CHANNEL_TX_DONE:
 		ch = conn_channel(ck->conn, event->local_id);
-		if (ch)
+		if (ch && ch->eof_asked)
 			channel_notify_tx_done(ch);
 		return 0;
 	default:
@@ -296,6 +299,12 @@ static int kernel_start(struct conn *conn, const struct transport_state *state)
 
 	if (!ck)
 		return err;
+	/* each direction has its own */
+	err = -ENOENT;
+	if (!ulp_has_cipher(state->tx.cipher) ||
+	    !ulp_has_cipher(state->rx.cipher))
+		goto err_free;
+	err = -ENOMEM;
 	ck->conn = conn;
 	ck->fd = conn->args->tcp_fd;
 	ck->out_tail = &ck->out;
@@ -327,6 +336,22 @@ err_free:
 	return err;
 }
 
+/*
+ * A channel that is bound cannot be taken back without a word to the peer: see
+ * that there will be descriptors for both of its sockets.
+ */
+static int try_descriptors(int fd)
+{
+	int one = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int two = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (one >= 0)
+		close(one);
+	if (two >= 0)
+		close(two);
+	return one < 0 || two < 0 ? -EMFILE : 0;
+}
+
 static int kernel_open_channel(struct conn *conn,
 			       const struct conn_channel_params *params,
 			       struct channel **ch)
@@ -347,22 +372,36 @@ static int kernel_open_channel(struct conn *conn,
 	};
 	int fd, ext_fd, err;
 
+	err = try_descriptors(ck->fd);
+	if (err)
+		return err;
 	fd = ulp_channel(ck->fd, &arg);
 	if (fd < 0)
 		return fd;
 	ext_fd = ulp_channel(ck->fd, &ext);
 	if (ext_fd < 0) {
 		close(fd);
-		return ext_fd;
+		return conn_fail(conn, ext_fd, SSH_DISCONNECT_BY_APPLICATION);
 	}
 	err = channel_fd_alloc(ch, &conn->ring, fd, fd);
 	if (err) {
 		close(ext_fd);
-		return err;
+		return conn_fail(conn, err, SSH_DISCONNECT_BY_APPLICATION);
 	}
 	channel_fd_set_ext(*ch, ext_fd);
 	channel_fd_wait_tx_done(*ch);
 	return 0;
+}
+
+/* Channel data do not come by here: has the module seen packets? */
+static bool kernel_heard(struct conn *conn)
+{
+	struct conn_kernel *ck = conn->priv;
+	uint64_t packets = ulp_rx_packets(ck->fd);
+	bool heard = packets != ck->rx_packets;
+
+	ck->rx_packets = packets;
+	return heard;
 }
 
 static void kernel_idle(struct conn *conn)
@@ -393,6 +432,7 @@ const struct conn_path conn_path_kernel = {
 	.send = kernel_send,
 	.install = kernel_install,
 	.open_channel = kernel_open_channel,
+	.heard = kernel_heard,
 	.idle = kernel_idle,
 	.stop = kernel_stop,
 };

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 /* Key exchanges after the first one, RFC 4253 9. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include "channel/conn.h"
 #include "lib/log.h"
 #include "monitor/monitor.h"
+#include "offload/ulp.h"
 
 bool conn_tx_gated(const struct conn *conn)
 {
@@ -58,11 +60,22 @@ static int begin(struct conn *conn)
 		.ciphers = conf->ciphers,
 		.macs = conf->macs,
 	};
+	char *kept = NULL;
+	int err;
 
 	conn->rekey_due = false;
-	return kex_alloc(&conn->kex, &proposal, &rekey_ops, conn,
-			 conn->ids.client_version, conn->ids.server_version,
-			 &conn->ids, NULL);
+	/* there is no way back from the kernel to another cipher */
+	if (conn->path == &conn_path_kernel) {
+		kept = ulp_keep_ciphers(conf->ciphers);
+		if (!kept)
+			return -ENOMEM;
+		proposal.ciphers = kept;
+	}
+	err = kex_alloc(&conn->kex, &proposal, &rekey_ops, conn,
+			conn->ids.client_version, conn->ids.server_version,
+			&conn->ids, NULL);
+	free(kept);
+	return err;
 }
 
 /* What was held back goes out under the new keys, in order. */

@@ -48,13 +48,16 @@ static int send_alive(struct conn *conn)
 static void alive_due(struct ring_op *op, int res)
 {
 	struct conn *conn = op->arg;
+	unsigned int most = conn->args->conf->client_alive_count_max;
 
 	(void)res;
+	if (conn->path->heard && conn->path->heard(conn))
+		conn->heard = true;
 	if (conn->heard) {
 		conn->heard = false;
 		conn->alive_missed = 0;
-	} else if (conn->alive_missed >=
-		   conn->args->conf->client_alive_count_max) {
+	} else if (most && conn->alive_missed >= most) {
+		/* as in OpenSSH, 0 is never, not at once */
 		log_info("client %s port %u: no answer to %u keepalives",
 			 conn->args->peer_addr, conn->args->peer_port,
 			 conn->alive_missed);

@@ -103,13 +103,28 @@ static void release(struct exec *exec)
 	conn_add_reap(exec->conn, &exec->reap);
 }
 
-/* The command has exited and nothing more can come out of it. */
+static bool is_drained(const struct exec_pipe *pipe)
+{
+	struct pollfd pfd = { .fd = pipe->fd, .events = POLLIN };
+
+	return pipe->fd < 0 || !poll(&pfd, 1, 0);
+}
+
+/*
+ * Has the command exited, and can nothing more come out of it? RFC 4254 6.10
+ * lets its status come before the end of its output.
+ */
 static void check_end(struct exec *exec)
 {
 	struct channel *ch = exec->ch;
 
-	if (exec->out.fd >= 0 || exec->err.fd >= 0)
+	if (exec->out.fd >= 0 || exec->err.fd >= 0) {
+		/* what it has left in the background goes on writing */
+		if (exec->exited && ch && is_drained(&exec->out) &&
+		    is_drained(&exec->err))
+			channel_report_status(ch, exec->status);
 		return;
+	}
 	if (!exec->exited) {
 		if (ch)
 			channel_send_eof(ch);
@@ -180,7 +195,8 @@ static void pump_out(struct exec_pipe *pipe)
 			continue;
 		if (n == -EAGAIN && !pipe_blocked)
 			return;
-		if (n == -EAGAIN)
+		/* short of memory: tried again, nothing is lost */
+		if (n == -EAGAIN || n == -ENOMEM || n == -ENOBUFS)
 			break;
 		close_pipe(pipe);
 		check_end(exec);
@@ -188,6 +204,8 @@ static void pump_out(struct exec_pipe *pipe)
 	}
 	if (ring_op_idle(&pipe->op))
 		ring_poll(&exec->conn->ring, &pipe->op, pipe->fd, POLLIN);
+	if (exec->exited)
+		check_end(exec);
 }
 
 static void in_ready(struct ring_op *op, int res)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The session process: choose the data path, run the loop, end well. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -107,6 +109,16 @@ static void send_disconnect(struct conn *conn)
 	buf_free(&msg);
 }
 
+static bool is_half_open(int fd)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       (info.tcpi_state == TCP_FIN_WAIT1 ||
+		info.tcpi_state == TCP_FIN_WAIT2);
+}
+
 /*
  * Closing with bytes unread makes TCP send RST, which can take our last words
  * from the peer's hands: read on for a moment.
@@ -119,7 +131,10 @@ static void linger(int fd)
 	shutdown(fd, SHUT_WR);
 	while (conn_wait(fd, POLLIN, due_ms))
 		if (recv(fd, drop, sizeof(drop), MSG_DONTWAIT) <= 0)
-			return;
+			break;
+	/* after a fault the module reads and drops by itself */
+	while (mon_now_ms() < due_ms && is_half_open(fd))
+		conn_wait(-1, 0, mon_now_ms() + 10);
 }
 
 static void end(struct conn *conn)

@@ -73,6 +73,15 @@ static int add_setting(struct options *opt, const char *keyword,
 	return 0;
 }
 
+static int add_host_key(struct options *opt, const char *file)
+{
+	char *path = conf_absolute(file);
+	int err = path ? add_setting(opt, "HostKey", path) : -ENOMEM;
+
+	free(path);
+	return err;
+}
+
 static int parse_option(struct options *opt, int c)
 {
 	switch (c) {
@@ -92,13 +101,15 @@ static int parse_option(struct options *opt, int c)
 		opt->to_stderr = true;
 		return 0;
 	case 'f':
-		opt->file = optarg;
+		/* also for SIGHUP, when we stand in / */
+		opt->file = strcmp(optarg, "none") ? conf_absolute(optarg) :
+						     optarg;
 		opt->file_given = true;
-		return 0;
+		return opt->file ? 0 : -ENOMEM;
 	case 'g':
 		return add_setting(opt, "LoginGraceTime", optarg);
 	case 'h':
-		return add_setting(opt, "HostKey", optarg);
+		return add_host_key(opt, optarg);
 	case 'o':
 		return add_setting(opt, "", optarg);
 	case 'p':
@@ -178,22 +189,16 @@ static int load_conf(const struct options *opt, struct conf *conf)
  */
 static int keep_kernel_ciphers(struct conf *conf)
 {
-	char *from = conf->ciphers, *to = conf->ciphers;
-	const struct cipher_desc *desc;
-	const char *name;
+	char *kept;
 
 	if (conf->data_path != DATA_PATH_KERNEL)
 		return 0;
-	while ((name = strsep(&from, ","))) {
-		desc = cipher_by_name(name);
-		if (!desc || !ulp_has_cipher(desc->id))
-			continue;
-		if (to != conf->ciphers)
-			*to++ = ',';
-		memmove(to, name, strlen(name) + 1);
-		to += strlen(name);
-	}
-	if (to != conf->ciphers)
+	kept = ulp_keep_ciphers(conf->ciphers);
+	if (!kept)
+		return -ENOMEM;
+	free(conf->ciphers);
+	conf->ciphers = kept;
+	if (kept[0])
 		return 0;
 	log_error("DataPath kernel: the module has none of the Ciphers; use DataPath auto, or add aes128-gcm@openssh.com");
 	return -EINVAL;

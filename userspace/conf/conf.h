@@ -79,6 +79,9 @@ int conf_set(struct conf *conf, const char *assignment);
 int conf_load(struct conf *conf, const char *path);
 void conf_free(struct conf *conf);
 
+/* Allocated; relative names begin where the process is. NULL: no memory. */
+char *conf_absolute(const char *path);
+
 /* The DataPath value as it is written. */
 const char *conf_data_path_name(enum data_path path);
 

@@ -78,7 +78,5 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_accept_env(struct conf_line *line,
 			  const struct conf_keyword *kw);
 int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw);
-/* Allocated; relative names begin where the process is. NULL: no memory. */
-char *conf_absolute(const char *path);
 
 #endif

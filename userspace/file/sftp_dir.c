@@ -77,7 +77,9 @@ static int put_entries(struct sftp *sftp, DIR *dir)
 	struct stat st;
 	int n = 0;
 
-	while (buf_len(&sftp->reply) <= SFTP_NAMES_MAX - ENTRY_MAX) {
+	/* beside other answers that have not left yet */
+	while (buf_len(&sftp->reply) - sftp->reply_len <=
+	       SFTP_NAMES_MAX - ENTRY_MAX) {
 		errno = 0;
 		de = readdir(dir);
 		if (!de)

@@ -19,7 +19,6 @@ static struct {
 	int fd;			/* -1: stderr or syslog */
 	bool to_stderr;
 	const char *ident;
-	char prefix[64];
 } out = {
 	.level = LOG_LEVEL_INFO,
 	.facility = LOG_AUTH,
@@ -73,11 +72,6 @@ void log_set_facility(int facility)
 	open_syslog();
 }
 
-void log_set_prefix(const char *prefix)
-{
-	snprintf(out.prefix, sizeof(out.prefix), "%s", prefix ? prefix : "");
-}
-
 void log_to_fd(int fd)
 {
 	/* syslog's descriptor may be closed, or reused, behind its back */
@@ -123,17 +117,12 @@ void log_at(enum log_level level, const char *fmt, ...)
 {
 	char line[LOG_LINE_MAX];
 	int saved = errno;
-	size_t off = 0;
 	va_list ap;
 
 	if (level > out.level || level <= LOG_LEVEL_QUIET)
 		return;
-	if (out.prefix[0]) {
-		snprintf(line, sizeof(line), "%s: ", out.prefix);
-		off = strlen(line);
-	}
 	va_start(ap, fmt);
-	vsnprintf(line + off, sizeof(line) - off, fmt, ap);
+	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
 	if (out.fd >= 0)
 		send_line(level, line);
@@ -142,7 +131,7 @@ void log_at(enum log_level level, const char *fmt, ...)
 	errno = saved;
 }
 
-int log_forward(int fd, bool drop)
+int log_forward(int fd, bool drop, const char *before, const char *after)
 {
 	char msg[LOG_LINE_MAX + 2];
 	enum log_level level;
@@ -164,7 +153,7 @@ int log_forward(int fd, bool drop)
 			msg[i] = '?';
 	msg[n] = 0;
 	if (!drop)
-		log_at(level, "%s", msg + 1);
+		log_at(level, "%s%s%s", before, msg + 1, after);
 	return 0;
 }
 

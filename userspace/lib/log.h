@@ -22,8 +22,6 @@ void log_open(const char *ident, enum log_level level, bool to_stderr);
 enum log_level log_get_level(void);
 /* A syslog(3) facility, e.g. LOG_AUTHPRIV; LOG_AUTH unless set. */
 void log_set_facility(int facility);
-/* Prefix of this process's lines, e.g. "session[alice]"; copied. */
-void log_set_prefix(const char *prefix);
 /*
  * From now on lines are written as datagrams to @fd (a process in a sandbox
  * cannot open syslog); the other end calls log_forward() with each.
@@ -31,9 +29,11 @@ void log_set_prefix(const char *prefix);
 void log_to_fd(int fd);
 /*
  * Take one line from the other end of log_to_fd() and log it, made printable;
- * dropped if @drop. 0; -EAGAIN none is there; -ECONNRESET none will come.
+ * dropped if @drop. @before and @after frame it, so that a process that was
+ * taken over cannot speak as another. 0; -EAGAIN none is there; -ECONNRESET
+ * none will come.
  */
-int log_forward(int fd, bool drop);
+int log_forward(int fd, bool drop, const char *before, const char *after);
 void log_at(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 

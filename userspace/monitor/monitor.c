@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -63,10 +64,16 @@ static bool may_log(struct monitor *mon)
 			mon->log_lines = LOG_BURST;
 		mon->log_since_ms = now;
 	}
-	if (mon->log_lines <= 0)
-		return false;
-	if (--mon->log_lines)
+	if (mon->log_lines > 0) {
+		mon->log_lines--;
+		/* the next flood is worth another word */
+		if (mon->log_lines > LOG_BURST / 2)
+			mon->log_dropping = false;
 		return true;
+	}
+	if (mon->log_dropping)
+		return false;
+	mon->log_dropping = true;
 	log_error("connection from %s port %u: too many lines, some are dropped",
 		  mon->peer_addr, mon->peer_port);
 	return false;
@@ -74,7 +81,16 @@ static bool may_log(struct monitor *mon)
 
 static void forward_log(struct monitor *mon)
 {
-	int err = log_forward(mon->log_fd, !may_log(mon));
+	bool session = mon->state == MON_STATE_SESSION;
+	bool drop = !may_log(mon);
+	char before[64] = "";
+	int err;
+
+	if (session)
+		snprintf(before, sizeof(before), "session[%s]: ",
+			 mon->account.name);
+	err = log_forward(mon->log_fd, drop, before,
+			  session ? "" : " [preauth]");
 
 	if (!err || err == -EAGAIN)
 		return;

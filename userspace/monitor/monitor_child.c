@@ -184,7 +184,6 @@ static int set_environment(const struct account *account)
 static int become_user(struct monitor *mon)
 {
 	const struct account *account = &mon->account;
-	char prefix[64];
 	int err;
 
 	title_set("ksshd-session", "ksshd: %s [session of %s port %u]",
@@ -201,8 +200,6 @@ static int become_user(struct monitor *mon)
 	if (err)
 		return err;
 	umask(022);
-	snprintf(prefix, sizeof(prefix), "session[%s]", account->name);
-	log_set_prefix(prefix);
 	if (!chdir(account->home))
 		return 0;
 	log_info("cannot go to the home directory %s: %s", account->home,

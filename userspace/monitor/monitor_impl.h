@@ -46,6 +46,7 @@
  * @warned: an unusable line of authorized_keys is in the log
  * @transport: from auth, until the session has it
  * @log_lines: lines of the child that may still be logged
+ * @log_dropping: it was said that lines are dropped
  * @log_since_ms: when @log_lines was filled up
  */
 struct monitor {
@@ -74,6 +75,7 @@ struct monitor {
 	bool warned;
 	struct transport_state transport;
 	int log_lines;
+	bool log_dropping;
 	int64_t log_since_ms;
 };
 

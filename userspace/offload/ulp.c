@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -10,6 +12,7 @@
 
 #include "lib/mem.h"
 #include "offload/ulp.h"
+#include "packet/cipher.h"
 
 int ulp_attach(int fd)
 {
@@ -63,6 +66,16 @@ int ulp_rekey_limits(int fd, uint64_t bytes, uint32_t seconds)
 	return 0;
 }
 
+uint64_t ulp_rx_packets(int fd)
+{
+	struct kssh_info info = { .version = 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(fd, SOL_KSSH, KSSH_INFO, &info, &len) < 0)
+		return 0;
+	return info.rx_packets;
+}
+
 int ulp_channel(int fd, const struct kssh_channel *channel)
 {
 	struct kssh_channel arg = *channel;
@@ -78,6 +91,28 @@ bool ulp_has_cipher(uint16_t cipher)
 {
 	return cipher == KSSH_CIPHER_AES_128_GCM ||
 	       cipher == KSSH_CIPHER_AES_256_GCM;
+}
+
+char *ulp_keep_ciphers(const char *list)
+{
+	char *copy = strdup(list), *kept = strdup(list);
+	char *from = copy, *to = kept;
+	const struct cipher_desc *desc;
+	const char *name;
+
+	while (copy && kept && (name = strsep(&from, ","))) {
+		desc = cipher_by_name(name);
+		if (desc && ulp_has_cipher(desc->id))
+			to += sprintf(to, "%s%s", to == kept ? "" : ",", name);
+	}
+	if (kept)
+		*to = '\0';
+	if (!copy) {
+		free(kept);
+		kept = NULL;
+	}
+	free(copy);
+	return kept;
 }
 
 bool ulp_present(void)
