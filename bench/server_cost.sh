@@ -6,7 +6,7 @@
 # stock OpenSSH client. To be run in the VM with -icount, where a nanosecond of
 # CPU time is one instruction:
 #
-#   tests/vm/run --icount --kssh -- bench/server_cost.sh
+#   tests/vm/run --icount -- bench/server_cost.sh
 #
 # A server's cost is the CPU time of its cgroup and that of kernel threads
 # (workqueues) meanwhile, less the same for an empty file (the login).
@@ -51,7 +51,8 @@ prepare() {
 	chmod 755 "$dir"
 	ssh-keygen -q -t ed25519 -N '' -f "$dir/host"
 	ssh-keygen -q -t ed25519 -N '' -f "$dir/user"
-	mkdir -p -m 700 ~/.ssh
+	mkdir -p ~/.ssh
+	chmod 700 ~/.ssh
 	cat "$dir/user.pub" >>~/.ssh/authorized_keys
 	chmod 600 ~/.ssh/authorized_keys
 	head -c "${mib}M" /dev/urandom >"$dir/file"

@@ -474,6 +474,7 @@ static int chan_attach(struct kssh_chan *chan, struct socket *sock)
 /* The connection may have ended before the table knew of the socket. */
 static void chan_check_alive(struct kssh_context *ctx, struct kssh_chan *chan)
 {
+	/* the table before the flags: kssh_chan_kill_all() comes after those */
 	smp_mb();
 	if (READ_ONCE(ctx->flags) & (BIT(KSSH_F_RX_DEAD) |
 				     BIT(KSSH_F_TX_DEAD) |

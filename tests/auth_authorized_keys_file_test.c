@@ -31,7 +31,7 @@ static void put(const char *path, const char *text, mode_t mode)
 	close(fd);
 }
 
-static void put_key(FIXTURE_DATA(file) * self, const char *options)
+static void put_key(FIXTURE_DATA(file) *self, const char *options)
 {
 	char text[1024];
 
@@ -75,7 +75,7 @@ FIXTURE_TEARDOWN(file)
 	EXPECT_EQ(0, system(command));
 }
 
-static int search(FIXTURE_DATA(file) * self)
+static int search(FIXTURE_DATA(file) *self)
 {
 	authkey_match_free(&self->match);
 	return authorized_keys_search(&self->match, &self->conf, &self->account,

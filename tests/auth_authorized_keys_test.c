@@ -19,14 +19,14 @@ FIXTURE_TEARDOWN(line)
 	authorized_key_free(&self->key);
 }
 
-static int parse(FIXTURE_DATA(line) * self, const char *text)
+static int parse(FIXTURE_DATA(line) *self, const char *text)
 {
 	authorized_key_free(&self->key);
 	return authorized_key_parse(&self->key, text, strlen(text));
 }
 
 /* The line of the ed25519 key behind @options. */
-static int parse_options(FIXTURE_DATA(line) * self, const char *options)
+static int parse_options(FIXTURE_DATA(line) *self, const char *options)
 {
 	char text[1024];
 

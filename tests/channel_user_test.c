@@ -92,7 +92,7 @@ static const struct channel_consumer consumer = {
 	.closed = count_closed,
 };
 
-static void open_channel(FIXTURE_DATA(channel) * self, uint32_t window,
+static void open_channel(FIXTURE_DATA(channel) *self, uint32_t window,
 			 uint32_t max_packet)
 {
 	struct conn_channel_params params = {
@@ -162,7 +162,7 @@ FIXTURE_TEARDOWN(channel)
 }
 
 /* What the peer makes of a payload. */
-static int peer_input(FIXTURE_DATA(channel) * self, const uint8_t *payload,
+static int peer_input(FIXTURE_DATA(channel) *self, const uint8_t *payload,
 		      size_t len)
 {
 	struct kssh_channel_msg msg;
@@ -182,7 +182,7 @@ static int peer_input(FIXTURE_DATA(channel) * self, const uint8_t *payload,
 	return 0;
 }
 
-static int peer_parse(FIXTURE_DATA(channel) * self)
+static int peer_parse(FIXTURE_DATA(channel) *self)
 {
 	const uint8_t *payload;
 	size_t total, off = 0, len;
@@ -202,7 +202,7 @@ static int peer_parse(FIXTURE_DATA(channel) * self)
 	return 0;
 }
 
-static void peer_read(FIXTURE_DATA(channel) * self)
+static void peer_read(FIXTURE_DATA(channel) *self)
 {
 	ssize_t n;
 
@@ -215,7 +215,7 @@ static void peer_read(FIXTURE_DATA(channel) * self)
 }
 
 /* Server and peer in turn until nothing moves: the ring only completes. */
-static void settle(FIXTURE_DATA(channel) * self)
+static void settle(FIXTURE_DATA(channel) *self)
 {
 	struct conn_user *cu = self->conn.priv;
 	struct __kernel_timespec soon = { .tv_nsec = 1000000 };
@@ -244,7 +244,7 @@ static void settle(FIXTURE_DATA(channel) * self)
 	(void)cu;
 }
 
-static void peer_send(FIXTURE_DATA(channel) * self, const uint8_t *payload,
+static void peer_send(FIXTURE_DATA(channel) *self, const uint8_t *payload,
 		      size_t len)
 {
 	uint8_t pkt[64 * 1024];
@@ -255,7 +255,7 @@ static void peer_send(FIXTURE_DATA(channel) * self, const uint8_t *payload,
 	send(self->peer, pkt, packet_tx_size(&self->peer_tx, len), 0);
 }
 
-static void peer_adjust(FIXTURE_DATA(channel) * self, uint32_t bytes)
+static void peer_adjust(FIXTURE_DATA(channel) *self, uint32_t bytes)
 {
 	uint8_t msg[KSSH_ADJUST_LEN];
 
@@ -263,7 +263,7 @@ static void peer_adjust(FIXTURE_DATA(channel) * self, uint32_t bytes)
 	peer_send(self, msg, sizeof(msg));
 }
 
-static void peer_data(FIXTURE_DATA(channel) * self, const void *p, uint32_t len)
+static void peer_data(FIXTURE_DATA(channel) *self, const void *p, uint32_t len)
 {
 	uint8_t msg[40 * 1024];
 	uint32_t hdr_len = kssh_fill_data_hdr(msg, 0, 0, len);
@@ -278,7 +278,7 @@ static void fill_hdr(void *arg, uint8_t *hdr, size_t n)
 	kssh_put_be32(hdr + 6, n);
 }
 
-static ssize_t send_file(FIXTURE_DATA(channel) * self, off_t off, size_t len)
+static ssize_t send_file(FIXTURE_DATA(channel) *self, off_t off, size_t len)
 {
 	int file_errno;
 

@@ -32,7 +32,7 @@ FIXTURE_TEARDOWN(conf)
 	log_lines_close(&self->lines);
 }
 
-static int load_bytes(FIXTURE_DATA(conf) * self, const void *text, size_t len)
+static int load_bytes(FIXTURE_DATA(conf) *self, const void *text, size_t len)
 {
 	int fd = open(self->path, O_WRONLY | O_TRUNC);
 
@@ -42,7 +42,7 @@ static int load_bytes(FIXTURE_DATA(conf) * self, const void *text, size_t len)
 	return conf_load(&self->conf, self->path);
 }
 
-static int load(FIXTURE_DATA(conf) * self, const char *text)
+static int load(FIXTURE_DATA(conf) *self, const char *text)
 {
 	return load_bytes(self, text, strlen(text));
 }

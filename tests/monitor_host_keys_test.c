@@ -43,7 +43,7 @@ FIXTURE_TEARDOWN(keys)
 	EXPECT_EQ(0, system(command));
 }
 
-static void add(FIXTURE_DATA(keys) * self, const char *text, mode_t mode)
+static void add(FIXTURE_DATA(keys) *self, const char *text, mode_t mode)
 {
 	char setting[128];
 	FILE *f;

@@ -37,7 +37,7 @@ FIXTURE_TEARDOWN(sandbox)
 #define KILLED	(1000 + SIGSYS)
 
 /* Exit code, or 1000 + signal, of a process that does @fn in the sandbox. */
-static int run(FIXTURE_DATA(sandbox) * self, int (*fn)(void))
+static int run(FIXTURE_DATA(sandbox) *self, int (*fn)(void))
 {
 	const char *step;
 	int status;

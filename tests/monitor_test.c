@@ -43,7 +43,7 @@ static void put_file(const char *path, const char *text)
 	ASSERT_EQ(0, chmod(path, 0600));
 }
 
-static struct key *load_key(FIXTURE_DATA(monitor) * self, const char *text)
+static struct key *load_key(FIXTURE_DATA(monitor) *self, const char *text)
 {
 	struct key *key = NULL;
 	char path[128];
@@ -54,7 +54,7 @@ static struct key *load_key(FIXTURE_DATA(monitor) * self, const char *text)
 	return key;
 }
 
-static void authorize(FIXTURE_DATA(monitor) * self, const char *options)
+static void authorize(FIXTURE_DATA(monitor) *self, const char *options)
 {
 	char text[1024];
 
@@ -116,7 +116,7 @@ FIXTURE_TEARDOWN(monitor)
 }
 
 /* What is in self->in; the answer is in self->out. */
-static int ask(FIXTURE_DATA(monitor) * self, uint8_t type)
+static int ask(FIXTURE_DATA(monitor) *self, uint8_t type)
 {
 	int err;
 
@@ -127,7 +127,7 @@ static int ask(FIXTURE_DATA(monitor) * self, uint8_t type)
 	return err;
 }
 
-static int ask_sign(FIXTURE_DATA(monitor) * self, const char *alg, size_t len)
+static int ask_sign(FIXTURE_DATA(monitor) *self, const char *alg, size_t len)
 {
 	uint8_t hash[256];
 
@@ -137,7 +137,7 @@ static int ask_sign(FIXTURE_DATA(monitor) * self, const char *alg, size_t len)
 	return ask(self, MON_REQ_SIGN);
 }
 
-static int ask_user(FIXTURE_DATA(monitor) * self, const char *user)
+static int ask_user(FIXTURE_DATA(monitor) *self, const char *user)
 {
 	int err;
 
@@ -147,7 +147,7 @@ static int ask_user(FIXTURE_DATA(monitor) * self, const char *user)
 }
 
 /* 1 allowed, 0 not, or -errno. */
-static int answered_bool(FIXTURE_DATA(monitor) * self, int err)
+static int answered_bool(FIXTURE_DATA(monitor) *self, int err)
 {
 	uint32_t code;
 	bool yes;
@@ -161,7 +161,7 @@ static int answered_bool(FIXTURE_DATA(monitor) * self, int err)
 	return yes;
 }
 
-static int ask_allowed(FIXTURE_DATA(monitor) * self, const struct key *key,
+static int ask_allowed(FIXTURE_DATA(monitor) *self, const struct key *key,
 		       const char *alg)
 {
 	const uint8_t *blob;
@@ -188,7 +188,7 @@ struct proof {
 	const struct key *signer;
 };
 
-static struct proof good_proof(FIXTURE_DATA(monitor) * self)
+static struct proof good_proof(FIXTURE_DATA(monitor) *self)
 {
 	return (struct proof){
 		.session_id = self->hash,
@@ -203,7 +203,7 @@ static struct proof good_proof(FIXTURE_DATA(monitor) * self)
 	};
 }
 
-static int ask_verify(FIXTURE_DATA(monitor) * self, const struct proof *proof)
+static int ask_verify(FIXTURE_DATA(monitor) *self, const struct proof *proof)
 {
 	struct buf data, sig;
 	const uint8_t *blob;
@@ -230,13 +230,13 @@ static int ask_verify(FIXTURE_DATA(monitor) * self, const struct proof *proof)
 	return answered_bool(self, ask(self, MON_REQ_KEY_VERIFY));
 }
 
-static void begin(FIXTURE_DATA(monitor) * self)
+static void begin(FIXTURE_DATA(monitor) *self)
 {
 	ASSERT_EQ(0, ask_sign(self, "ecdsa-sha2-nistp256", HASH_LEN));
 	ASSERT_EQ(0, ask_user(self, self->user));
 }
 
-static void fill_state(FIXTURE_DATA(monitor) * self,
+static void fill_state(FIXTURE_DATA(monitor) *self,
 		       struct transport_state *state)
 {
 	memset(state, 0, sizeof(*state));
@@ -260,7 +260,7 @@ static void fill_state(FIXTURE_DATA(monitor) * self,
 	strcpy(state->server_version, banner_server_version);
 }
 
-static int ask_export(FIXTURE_DATA(monitor) * self,
+static int ask_export(FIXTURE_DATA(monitor) *self,
 		      const struct transport_state *state)
 {
 	buf_reset(&self->in);
@@ -672,13 +672,13 @@ FIXTURE_TEARDOWN(msg)
 	buf_free(&self->body);
 }
 
-static int recv_msg(FIXTURE_DATA(msg) * self)
+static int recv_msg(FIXTURE_DATA(msg) *self)
 {
 	return mon_msg_recv(self->fds[1], mon_now_ms() + 10000, &self->type,
 			    &self->body);
 }
 
-static int recv_bytes(FIXTURE_DATA(msg) * self, const void *p, size_t len)
+static int recv_bytes(FIXTURE_DATA(msg) *self, const void *p, size_t len)
 {
 	ASSERT_EQ(len, send(self->fds[0], p, len, 0));
 	return recv_msg(self);
@@ -762,7 +762,7 @@ TEST_F(msg, does_not_wait_beyond_the_deadline)
 
 /* The asking side. */
 
-static int ask_fake(FIXTURE_DATA(msg) * self, const void *ans, size_t len)
+static int ask_fake(FIXTURE_DATA(msg) *self, const void *ans, size_t len)
 {
 	struct buf blob;
 	int err;

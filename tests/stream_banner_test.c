@@ -33,7 +33,7 @@ static int64_t in_ms(int ms)
 	return now.tv_sec * 1000LL + now.tv_nsec / 1000000 + ms;
 }
 
-static int recv_text(FIXTURE_DATA(banner) * self, const void *text, size_t len)
+static int recv_text(FIXTURE_DATA(banner) *self, const void *text, size_t len)
 {
 	ASSERT_EQ(len, send(self->fds[1], text, len, 0));
 	return banner_recv(self->fds[0], in_ms(5000), self->line,

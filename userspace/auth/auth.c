@@ -193,11 +193,12 @@ static void log_end(const struct auth *auth, int err)
 			 err == -ECONNRESET ? "reset" : "closed", who,
 			 args->peer_addr, args->peer_port);
 	else if (err == -ETIMEDOUT)
-		log_info("Timeout before authentication for connection from %s port %u",
-			 args->peer_addr, args->peer_port);
+		log_info(
+			"Timeout before authentication for connection from %s port %u",
+			args->peer_addr, args->peer_port);
 	else
-		log_info("Disconnecting %s%s port %u: %s", who,
-			 args->peer_addr, args->peer_port,
+		log_info("Disconnecting %s%s port %u: %s", who, args->peer_addr,
+			 args->peer_port,
 			 auth->why ? auth->why : strerror(-err));
 }
 

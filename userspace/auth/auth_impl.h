@@ -42,8 +42,7 @@ struct auth {
 
 /* auth.c */
 /* The connection ends: returns @err. The first call counts. */
-int auth_fail(struct auth *auth, int err, uint32_t disconnect,
-	      const char *why);
+int auth_fail(struct auth *auth, int err, uint32_t disconnect, const char *why);
 int auth_send(struct auth *auth, struct buf *msg);
 
 /* auth_message.c: messages 1 to 49 */

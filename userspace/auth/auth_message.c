@@ -36,8 +36,8 @@ static int kex_host_key(void *arg, const char *alg, struct buf *blob)
 	return mon_request_host_key(auth->args->monitor_fd, alg, blob);
 }
 
-static int kex_sign(void *arg, const char *alg, const uint8_t *data,
-		    size_t len, bool first, struct buf *sig)
+static int kex_sign(void *arg, const char *alg, const uint8_t *data, size_t len,
+		    bool first, struct buf *sig)
 {
 	struct auth *auth = arg;
 
@@ -52,8 +52,8 @@ static int kex_newkeys(void *arg, bool tx, const struct newkeys *keys,
 	struct auth *auth = arg;
 	struct packet_half *half = tx ? &auth->pc.tx : &auth->pc.rx;
 
-	return packet_half_rekey(half, keys, tx,
-				 auth->args->conf->rekey_bytes, seq_reset);
+	return packet_half_rekey(half, keys, tx, auth->args->conf->rekey_bytes,
+				 seq_reset);
 }
 
 static const struct kex_ops kex_ops = {
@@ -90,8 +90,7 @@ static int input_kex(struct auth *auth, uint32_t pkt_seq,
 		return auth_fail(auth, err, disconnect,
 				 kex_describe(auth->kex));
 	if (err)
-		return auth_fail(auth, err, disconnect,
-				 "key exchange failed");
+		return auth_fail(auth, err, disconnect, "key exchange failed");
 	if (kex_running(auth->kex) || auth->keyed)
 		return 0;
 	auth->keyed = true;

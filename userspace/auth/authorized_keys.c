@@ -172,8 +172,7 @@ static int decode_base64(const struct span *text, uint8_t **out, size_t *len)
  * RFC 4253 6.6: "The key type MUST always be explicitly known ... string
  * certificate or public key format identifier". It must be the type in front.
  */
-static int check_blob(const struct authorized_key *key,
-		      const struct span *type)
+static int check_blob(const struct authorized_key *key, const struct span *type)
 {
 	const uint8_t *name;
 	struct buf blob;
@@ -190,8 +189,8 @@ static int check_blob(const struct authorized_key *key,
 static void refuse(struct authorized_key *key, const struct span *option)
 {
 	if (!key->bad_option[0])
-		log_escape(key->bad_option, sizeof(key->bad_option),
-			   option->p, option->len);
+		log_escape(key->bad_option, sizeof(key->bad_option), option->p,
+			   option->len);
 	if (!key->bad_option[0])
 		strcpy(key->bad_option, "(empty)");
 }
@@ -310,8 +309,8 @@ int authorized_key_parse(struct authorized_key *key, const char *line,
 	int err = 0;
 
 	memset(key, 0, sizeof(*key));
-	while (rest.len && (is_blank(rest.p[rest.len - 1]) ||
-			    rest.p[rest.len - 1] == '\r'))
+	while (rest.len &&
+	       (is_blank(rest.p[rest.len - 1]) || rest.p[rest.len - 1] == '\r'))
 		rest.len--;
 	skip_blanks(&rest);
 	if (!rest.len || *rest.p == '#')

@@ -19,11 +19,10 @@
 #define AUTHKEY_NO_AGENT_FORWARDING	(1 << 2)
 #define AUTHKEY_NO_X11_FORWARDING	(1 << 3)
 #define AUTHKEY_NO_USER_RC		(1 << 4)
-#define AUTHKEY_RESTRICT		(AUTHKEY_NO_PTY | \
-					 AUTHKEY_NO_PORT_FORWARDING | \
-					 AUTHKEY_NO_AGENT_FORWARDING | \
-					 AUTHKEY_NO_X11_FORWARDING | \
-					 AUTHKEY_NO_USER_RC)
+#define AUTHKEY_RESTRICT                                           \
+	(AUTHKEY_NO_PTY | AUTHKEY_NO_PORT_FORWARDING |             \
+	 AUTHKEY_NO_AGENT_FORWARDING | AUTHKEY_NO_X11_FORWARDING | \
+	 AUTHKEY_NO_USER_RC)
 
 /**
  * struct authorized_key - a line that holds a key
@@ -75,8 +74,7 @@ struct authkey_match {
  * Look for @blob in the AuthorizedKeysFile files of @account. The process has
  * the user's rights already. 0, also when it is not found, or -errno.
  */
-int authorized_keys_search(struct authkey_match *match,
-			   const struct conf *conf,
+int authorized_keys_search(struct authkey_match *match, const struct conf *conf,
 			   const struct account *account, const uint8_t *blob,
 			   size_t blob_len);
 void authkey_match_free(struct authkey_match *match);

@@ -112,8 +112,7 @@ int authorized_keys_check_modes(int fd, const char *path,
 		slash = strrchr(real, '/');
 		slash[slash == real] = 0;
 		if (stat(real, &st)) {
-			snprintf(why, why_len, "%s: %s", real,
-				 strerror(errno));
+			snprintf(why, why_len, "%s: %s", real, strerror(errno));
 			return -EPERM;
 		}
 		err = check_owner(&st, real, account->uid, why, why_len);
@@ -218,9 +217,8 @@ static int read_file(struct search *search, const struct conf *conf)
 		err = -EINVAL;
 	}
 	if (!err && conf->strict_modes) {
-		err = authorized_keys_check_modes(fd, search->path,
-						  search->account, why,
-						  sizeof(why));
+		err = authorized_keys_check_modes(
+			fd, search->path, search->account, why, sizeof(why));
 		if (err)
 			complain(search, why);
 	}
@@ -234,8 +232,7 @@ static int read_file(struct search *search, const struct conf *conf)
 	return err;
 }
 
-int authorized_keys_search(struct authkey_match *match,
-			   const struct conf *conf,
+int authorized_keys_search(struct authkey_match *match, const struct conf *conf,
 			   const struct account *account, const uint8_t *blob,
 			   size_t blob_len)
 {

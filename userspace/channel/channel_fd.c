@@ -228,7 +228,7 @@ static int push_kept(struct channel_fd *cf)
 	while (cf->pipe_len) {
 		n = splice(cf->pipe[0], NULL, cf->tx_fd, NULL, cf->pipe_len,
 			   SPLICE_F_NONBLOCK | SPLICE_F_MOVE |
-			   (cf->more ? SPLICE_F_MORE : 0));
+				   (cf->more ? SPLICE_F_MORE : 0));
 		if (n < 0)
 			return -errno;
 		if (!n)
@@ -294,8 +294,8 @@ static int fd_write(struct channel *ch, const void *p, size_t len,
 		return -EAGAIN;
 	}
 	cf->more = flags & CHANNEL_MORE;
-	n = send(cf->tx_fd, p, len, MSG_DONTWAIT | MSG_NOSIGNAL |
-		 (cf->more ? MSG_MORE : 0));
+	n = send(cf->tx_fd, p, len,
+		 MSG_DONTWAIT | MSG_NOSIGNAL | (cf->more ? MSG_MORE : 0));
 	if (n < 0 && errno == EPIPE)
 		return 0;
 	if (n < 0 && errno != EAGAIN)

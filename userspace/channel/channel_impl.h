@@ -46,8 +46,7 @@ struct channel_ops {
 			     unsigned int flags, int *file_errno);
 	ssize_t (*from_pipe)(struct channel *ch, int pipe_fd, bool ext,
 			     bool *pipe_blocked);
-	ssize_t (*to_pipe)(struct channel *ch, int pipe_fd,
-			   bool *pipe_blocked);
+	ssize_t (*to_pipe)(struct channel *ch, int pipe_fd, bool *pipe_blocked);
 	void (*flush)(struct channel *ch);
 	void (*send_eof)(struct channel *ch);
 	void (*peer_closed)(struct channel *ch);

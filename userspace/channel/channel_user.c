@@ -119,8 +119,7 @@ void channel_user_eof(struct channel_user *chu)
 	notify_readable(chu);
 }
 
-static ssize_t user_to_pipe(struct channel *ch, int pipe_fd,
-			    bool *pipe_blocked)
+static ssize_t user_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked)
 {
 	const uint8_t *data;
 	ssize_t len = user_peek(ch, &data);
@@ -204,9 +203,9 @@ static ssize_t keep_file(struct channel_user *chu, int fd, off_t off,
 	return n;
 }
 
-static ssize_t user_send_file(struct channel *ch, int fd, off_t off,
-			      size_t len, size_t hdr_len, channel_fill fill,
-			      void *arg, unsigned int flags, int *file_errno)
+static ssize_t user_send_file(struct channel *ch, int fd, off_t off, size_t len,
+			      size_t hdr_len, channel_fill fill, void *arg,
+			      unsigned int flags, int *file_errno)
 {
 	struct channel_user *chu = channel_user_of(ch);
 	struct user_run run;

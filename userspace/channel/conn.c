@@ -22,8 +22,7 @@ int conn_fail(struct conn *conn, int err, uint32_t disconnect)
 static int hold(struct conn *conn, const uint8_t *payload, size_t len)
 {
 	if (buf_len(&conn->held) + len + 4 > CONN_HELD_MAX)
-		return conn_fail(conn, -ENOBUFS,
-				 SSH_DISCONNECT_PROTOCOL_ERROR);
+		return conn_fail(conn, -ENOBUFS, SSH_DISCONNECT_PROTOCOL_ERROR);
 	return buf_put_string(&conn->held, payload, len);
 }
 

@@ -174,8 +174,7 @@ static int start_command(struct conn *conn, struct channel *ch,
 }
 
 /* RFC 4254 6.5: string "shell", boolean want reply, and no more */
-static int request_shell(struct conn *conn, struct channel *ch,
-			 struct buf *msg)
+static int request_shell(struct conn *conn, struct channel *ch, struct buf *msg)
 {
 	if (buf_end(msg))
 		return -EPROTO;

@@ -34,7 +34,7 @@ static void arm(struct conn *conn)
 	ring_timeout(&conn->ring, &conn->alive_op, &conn->alive_ts);
 }
 
-static int send_alive(struct conn *conn)
+static void send_alive(struct conn *conn)
 {
 	struct buf msg;
 
@@ -42,7 +42,7 @@ static int send_alive(struct conn *conn)
 	buf_put_u8(&msg, SSH_MSG_GLOBAL_REQUEST);
 	buf_put_cstring(&msg, "keepalive@openssh.com");
 	buf_put_bool(&msg, true);
-	return conn_send_buf(conn, &msg);
+	(void)conn_send_buf(conn, &msg);
 }
 
 static void alive_due(struct ring_op *op, int res)
@@ -62,13 +62,12 @@ static void alive_due(struct ring_op *op, int res)
 			 conn->args->peer_addr, conn->args->peer_port,
 			 conn->alive_missed);
 		conn_fail(conn, -ETIMEDOUT, SSH_DISCONNECT_CONNECTION_LOST);
-		return;
 	} else {
 		conn->alive_missed++;
-		if (send_alive(conn))
-			return;
+		send_alive(conn);
 	}
-	arm(conn);
+	if (!conn->ended)
+		arm(conn);
 }
 
 void conn_alive_start(struct conn *conn)

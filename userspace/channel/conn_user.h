@@ -133,8 +133,7 @@ struct user_run {
  */
 int user_run_plan(struct conn_user *cu, struct channel_user *chu,
 		  size_t hdr_len, size_t len, struct user_run *run);
-int user_run_commit(struct conn_user *cu, struct channel_user *chu,
-		    size_t len);
+int user_run_commit(struct conn_user *cu, struct channel_user *chu, size_t len);
 /* Seal the open packet, if any. */
 int user_tx_close(struct conn_user *cu);
 /* There may be room: channels take turns. */

@@ -145,8 +145,8 @@ void user_rx_received(struct ring_op *op, int res)
 	}
 	if (!res) {
 		/* FIN inside a packet is not a clean end. */
-		conn_fail(cu->conn, cu->in_off == cu->in_len ? 0 : -ECONNABORTED,
-			  0);
+		conn_fail(cu->conn,
+			  cu->in_off == cu->in_len ? 0 : -ECONNABORTED, 0);
 		return;
 	}
 	cu->in_len += res;

@@ -99,8 +99,8 @@ static uint8_t *open_packet(struct conn_user *cu, struct channel_user *chu,
 		return NULL;
 	cu->open = chu;
 	*space = room;
-	return fill_of(cu)->data + fill_of(cu)->len + PACKET_HDR_LEN +
-	       hdr_len + cu->open_len;
+	return fill_of(cu)->data + fill_of(cu)->len + PACKET_HDR_LEN + hdr_len +
+	       cu->open_len;
 }
 
 uint8_t *user_tx_open(struct conn_user *cu, struct channel_user *chu, bool ext,
@@ -130,8 +130,8 @@ int user_run_plan(struct conn_user *cu, struct channel_user *chu,
 		  size_t hdr_len, size_t len, struct user_run *run)
 {
 	size_t space, skip = hdr_len, left = hdr_len + len;
-	size_t full = packet_tx_size(&cu->tx, KSSH_DATA_HDR_LEN +
-					      data_max(chu));
+	size_t full =
+		packet_tx_size(&cu->tx, KSSH_DATA_HDR_LEN + data_max(chu));
 	uint8_t *to, *next;
 
 	if (chu->tx_window.window < left || data_max(chu) < hdr_len)

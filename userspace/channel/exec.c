@@ -331,7 +331,7 @@ static void set_env(const char *name, const char *fmt, ...)
 
 static void set_env(const char *name, const char *fmt, ...)
 {
-	char value[256];	/* two addresses and ports */
+	char value[256]; /* two addresses and ports */
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -340,8 +340,7 @@ static void set_env(const char *name, const char *fmt, ...)
 	setenv(name, value, 1);
 }
 
-static void child_env(const struct session_args *args,
-		      const struct channel *ch)
+static void child_env(const struct session_args *args, const struct channel *ch)
 {
 	unsigned int i;
 
@@ -352,9 +351,10 @@ static void child_env(const struct session_args *args,
 	setenv("LOGNAME", args->user, 1);
 	setenv("HOME", args->home, 1);
 	setenv("SHELL", args->shell, 1);
-	setenv("PATH", args->uid ?
-	       "/usr/local/bin:/usr/bin:/bin:/usr/games" :
-	       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+	setenv("PATH",
+	       args->uid ?
+		       "/usr/local/bin:/usr/bin:/bin:/usr/games" :
+		       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 	       1);
 	set_env("SSH_CLIENT", "%s %u %u", args->peer_addr, args->peer_port,
 		args->local_port);
@@ -368,7 +368,7 @@ static void child_env(const struct session_args *args,
  */
 static void reset_signals(void)
 {
-	static const unsigned long long none[4];	/* SIG_DFL, all zero */
+	static const unsigned long long none[4]; /* SIG_DFL, all zero */
 	int nr;
 
 	for (nr = 1; nr < NSIG; nr++)
@@ -415,9 +415,8 @@ static void init_pipe(struct exec *exec, struct exec_pipe *pipe, int fd,
 	pipe->op = (struct ring_op){ .fn = fn, .arg = pipe };
 }
 
-static int start_child(struct exec *exec, struct channel *ch,
-		       struct stdio *io, const char *command,
-		       const char *original)
+static int start_child(struct exec *exec, struct channel *ch, struct stdio *io,
+		       const char *command, const char *original)
 {
 	exec->pid = fork();
 	if (exec->pid < 0)

@@ -77,8 +77,8 @@ static int start_path(struct conn *conn)
 		return err;
 	}
 	log_info("data path %s for %s from %s port %u: %s%s%s%s",
-		 conn->path->name, args->user, args->peer_addr,
-		 args->peer_port, cipher_name(&args->state->tx),
+		 conn->path->name, args->user, args->peer_addr, args->peer_port,
+		 cipher_name(&args->state->tx),
 		 conn->path == &conn_path_user ? " (" : "",
 		 conn->path == &conn_path_user ? why : "",
 		 conn->path == &conn_path_user ? ")" : "");

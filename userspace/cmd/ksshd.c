@@ -55,7 +55,8 @@ struct options {
 static void usage(FILE *out)
 {
 	fputs("usage: ksshd [-46DdeqtV] [-f file] [-g seconds] [-h host_key_file]\n"
-	      "             [-o Keyword=value] [-p port]\n", out);
+	      "             [-o Keyword=value] [-p port]\n",
+	      out);
 }
 
 static int add_setting(struct options *opt, const char *keyword,
@@ -200,7 +201,8 @@ static int keep_kernel_ciphers(struct conf *conf)
 	conf->ciphers = kept;
 	if (kept[0])
 		return 0;
-	log_error("DataPath kernel: the module has none of the Ciphers; use DataPath auto, or add aes128-gcm@openssh.com");
+	log_error(
+		"DataPath kernel: the module has none of the Ciphers; use DataPath auto, or add aes128-gcm@openssh.com");
 	return -EINVAL;
 }
 

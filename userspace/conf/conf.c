@@ -97,8 +97,8 @@ static const struct conf_keyword keywords[] = {
 	{ "Ciphers", conf_parse_names, FIELD(ciphers), &list_ciphers, false },
 	{ "ClientAliveCountMax", conf_parse_count,
 	  FIELD(client_alive_count_max), NULL, false },
-	{ "ClientAliveInterval", conf_parse_time,
-	  FIELD(client_alive_interval), NULL, false },
+	{ "ClientAliveInterval", conf_parse_time, FIELD(client_alive_interval),
+	  NULL, false },
 	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, false },
 	{ "HostKey", conf_parse_host_key, 0, NULL, true },
 	{ "KexAlgorithms", conf_parse_names, FIELD(kex), &list_kex, false },
@@ -119,8 +119,7 @@ static const struct conf_keyword keywords[] = {
 	{ "Subsystem", conf_parse_subsystem, 0, NULL, true },
 	{ "SyslogFacility", conf_parse_choice, FIELD(syslog_facility),
 	  facilities, false },
-	{ "TCPKeepAlive", conf_parse_flag, FIELD(tcp_keep_alive), NULL,
-	  false },
+	{ "TCPKeepAlive", conf_parse_flag, FIELD(tcp_keep_alive), NULL, false },
 	/* values which say what we do anyway */
 	{ "AllowAgentForwarding", conf_parse_only, 0, "no", false },
 	{ "AllowStreamLocalForwarding", conf_parse_only, 0, "no", false },
@@ -186,8 +185,8 @@ static int take_line(struct conf_line *line, char *text)
 		return 0;
 	kw = find_keyword(word);
 	if (!kw)
-		return conf_fault(line,
-				  "not a keyword, or one that is not supported");
+		return conf_fault(
+			line, "not a keyword, or one that is not supported");
 	line->keyword = kw->name;
 	seen = &line->conf->seen[kw - keywords];
 	line->taken = *seen && !kw->multi;
@@ -246,7 +245,9 @@ static int read_lines(struct conf *conf, FILE *f, const char *path)
 
 	while ((len = getline(&text, &cap, f)) >= 0) {
 		struct conf_line line = {
-			.conf = conf, .file = path, .number = ++number,
+			.conf = conf,
+			.file = path,
+			.number = ++number,
 		};
 
 		if (memchr(text, 0, len))
@@ -307,16 +308,19 @@ static int fill_defaults(struct conf *conf)
 		conf->n_ports = !err;
 	}
 	if (!is_seen(conf, "AuthorizedKeysFile")) {
-		err = err ?: set_default(&conf->authorized_keys[0],
-					 ".ssh/authorized_keys");
-		err = err ?: set_default(&conf->authorized_keys[1],
-					 ".ssh/authorized_keys2");
+		err = err   ?:
+			      set_default(&conf->authorized_keys[0],
+					  ".ssh/authorized_keys");
+		err = err   ?:
+			      set_default(&conf->authorized_keys[1],
+					  ".ssh/authorized_keys2");
 		conf->n_authorized_keys = 2;
 	}
 	if (!is_seen(conf, "Subsystem")) {
 		err = err ?: set_default(&conf->subsystems[0].name, "sftp");
-		err = err ?: set_default(&conf->subsystems[0].command,
-					 "internal-sftp");
+		err = err   ?:
+			      set_default(&conf->subsystems[0].command,
+					  "internal-sftp");
 		conf->n_subsystems = 1;
 	}
 	if (!is_seen(conf, "PidFile"))

@@ -20,13 +20,13 @@ enum data_path {
 #define CONF_KEYWORDS_MAX	96
 
 struct conf_listen {
-	char *host;		/* NULL: every address */
-	char *port;		/* NULL: the Port keyword's */
+	char *host;  /* NULL: every address */
+	char *port;  /* NULL: the Port keyword's */
 };
 
 struct conf_subsystem {
 	char *name;
-	char *command;		/* "internal-sftp" is served in-process */
+	char *command;  /* "internal-sftp" is served in-process */
 };
 
 struct conf {
@@ -34,32 +34,32 @@ struct conf {
 	unsigned int n_ports;
 	struct conf_listen listen[CONF_LISTEN_MAX];
 	unsigned int n_listen;
-	int address_family;	/* AF_UNSPEC: both */
+	int address_family; /* AF_UNSPEC: both */
 	bool tcp_keep_alive;
 	char *host_keys[CONF_HOST_KEYS_MAX];
-	unsigned int n_host_keys;	/* 0: the default files */
+	unsigned int n_host_keys; /* 0: the default files */
 	char *authorized_keys[CONF_AUTHKEYS_MAX];
 	unsigned int n_authorized_keys;
-	char *ciphers;		/* resolved name-lists */
+	char *ciphers;  /* resolved name-lists */
 	char *macs;
 	char *kex;
-	uint64_t rekey_bytes;	/* 0: default of the cipher */
-	uint32_t rekey_seconds;	/* 0: none */
+	uint64_t rekey_bytes; /* 0: default of the cipher */
+	uint32_t rekey_seconds; /* 0: none */
 	struct conf_subsystem subsystems[CONF_SUBSYSTEMS_MAX];
 	unsigned int n_subsystems;
 	enum log_level log_level;
 	int syslog_facility;
 	enum data_path data_path;
-	uint32_t login_grace_time;	/* seconds, 0: none */
-	unsigned int max_startups;	/* unauthenticated connections */
-	unsigned int max_startups_begin;	/* refuse at random from here */
-	unsigned int max_startups_rate;	/* percent refused there */
+	uint32_t login_grace_time; /* seconds, 0: none */
+	unsigned int max_startups; /* unauthenticated connections */
+	unsigned int max_startups_begin; /* refuse at random from here */
+	unsigned int max_startups_rate; /* percent refused there */
 	unsigned int max_auth_tries;
-	int permit_root_login;	/* 0 or 1 */
+	int permit_root_login; /* 0 or 1 */
 	bool strict_modes;
-	uint32_t client_alive_interval;	/* seconds, 0: off */
+	uint32_t client_alive_interval; /* seconds, 0: off */
 	unsigned int client_alive_count_max;
-	char *pid_file;		/* NULL: none */
+	char *pid_file; /* NULL: none */
 	/* which keywords are given, by row of the table in conf.c */
 	uint8_t seen[CONF_KEYWORDS_MAX];
 };

@@ -46,8 +46,8 @@ struct conf_keyword {
 
 /* conf_line.c: words, quotes and comments */
 /* Cuts @text; -EINVAL with *why said. *keyword is NULL on an empty line. */
-int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX],
-	       int *argc, const char **why);
+int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX], int *argc,
+	       const char **why);
 /* One log line; always -EINVAL. */
 int conf_fault(const struct conf_line *line, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -60,8 +60,8 @@ static char *cut_keyword(char **pos)
 	return word;
 }
 
-int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX],
-	       int *argc, const char **why)
+int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX], int *argc,
+	       const char **why)
 {
 	size_t len = strlen(text);
 	char *pos = text;

@@ -191,9 +191,10 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw)
 		return err;
 	for (i = 0; i < line->argc; i++) {
 		if (!tokens_known(line->argv[i]))
-			return conf_fault(line,
-					  "\"%.64s\": only %%h, %%u, %%U and %%%% are known",
-					  line->argv[i]);
+			return conf_fault(
+				line,
+				"\"%.64s\": only %%h, %%u, %%U and %%%% are known",
+				line->argv[i]);
 		if (!line->argv[i][0])
 			return conf_fault(line, "an argument is empty");
 	}
@@ -214,7 +215,10 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw)
 int conf_parse_accept_env(struct conf_line *line, const struct conf_keyword *kw)
 {
 	static const char *const names[] = {
-		"LANG", "LC_*", "COLORTERM", "NO_COLOR",
+		"LANG",
+		"LC_*",
+		"COLORTERM",
+		"NO_COLOR",
 	};
 	size_t j;
 	int i, err;
@@ -228,9 +232,10 @@ int conf_parse_accept_env(struct conf_line *line, const struct conf_keyword *kw)
 			if (!strcmp(line->argv[i], names[j]))
 				break;
 		if (j == ARRAY_SIZE(names))
-			return conf_fault(line,
-					  "\"%.64s\" is not supported: only LANG, LC_*, COLORTERM and NO_COLOR are",
-					  line->argv[i]);
+			return conf_fault(
+				line,
+				"\"%.64s\" is not supported: only LANG, LC_*, COLORTERM and NO_COLOR are",
+				line->argv[i]);
 	}
 	return 0;
 }
@@ -291,9 +296,10 @@ int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw)
 	if (!line->argv[1][0])
 		return conf_fault(line, "the command is empty");
 	if (!strcmp(line->argv[1], "internal-sftp") && line->argc > 2)
-		return conf_fault(line,
-				  "internal-sftp \"%.64s\": options are not supported",
-				  line->argv[2]);
+		return conf_fault(
+			line,
+			"internal-sftp \"%.64s\": options are not supported",
+			line->argv[2]);
 	for (i = 0; i < conf->n_subsystems; i++)
 		if (!strcmp(conf->subsystems[i].name, line->argv[0]))
 			return 0;

@@ -58,8 +58,7 @@ int conf_parse_choice(struct conf_line *line, const struct conf_keyword *kw)
 			return 0;
 		}
 		strncat(words, " ", sizeof(words) - strlen(words) - 1);
-		strncat(words, choice->word,
-			sizeof(words) - strlen(words) - 1);
+		strncat(words, choice->word, sizeof(words) - strlen(words) - 1);
 	}
 	return conf_fault(line, "\"%.64s\": say one of%s", line->argv[0],
 			  words);
@@ -87,9 +86,10 @@ int conf_parse_only(struct conf_line *line, const struct conf_keyword *kw)
 		words += strspn(words, " ");
 	}
 	words = kw->arg;
-	return conf_fault(line,
-			  "\"%.64s\" is not supported: say %.*s, or remove the line",
-			  line->argv[0], (int)strcspn(words, " "), words);
+	return conf_fault(
+		line,
+		"\"%.64s\" is not supported: say %.*s, or remove the line",
+		line->argv[0], (int)strcspn(words, " "), words);
 }
 
 static int parse_number(const char *word, uint64_t max, uint64_t *value,
@@ -120,8 +120,7 @@ int conf_parse_count(struct conf_line *line, const struct conf_keyword *kw)
 	if (err)
 		return err;
 	if (parse_number(line->argv[0], 1000000, &n, &end) || *end)
-		return conf_fault(line,
-				  "\"%.64s\": say a number up to 1000000",
+		return conf_fault(line, "\"%.64s\": say a number up to 1000000",
 				  line->argv[0]);
 	if (!line->taken)
 		*(unsigned int *)field(line, kw) = n;
@@ -225,9 +224,10 @@ int conf_parse_names(struct conf_line *line, const struct conf_keyword *kw)
 		return err;
 	err = kex_check_list(*list_of(kw), line->argv[0], &names, &bad);
 	if (err == -EINVAL)
-		err = conf_fault(line,
-				 "\"%.64s\" is not known, or nothing is left of the list",
-				 bad ? bad : line->argv[0]);
+		err = conf_fault(
+			line,
+			"\"%.64s\" is not known, or nothing is left of the list",
+			bad ? bad : line->argv[0]);
 	free(bad);
 	if (err)
 		return err;

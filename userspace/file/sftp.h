@@ -8,7 +8,7 @@
 
 struct sftp_options {
 	bool read_only;
-	const char *start_dir;	/* NULL: where the process is */
+	const char *start_dir; /* NULL: where the process is */
 };
 
 /*

@@ -29,8 +29,7 @@ int sftp_attrs_get(struct buf *req, struct sftp_attrs *attrs)
 	    (buf_get_u32(req, &attrs->atime) ||
 	     buf_get_u32(req, &attrs->mtime)))
 		return -EPROTO;
-	if ((attrs->flags & SSH_FILEXFER_ATTR_EXTENDED) &&
-	    buf_get_u32(req, &n))
+	if ((attrs->flags & SSH_FILEXFER_ATTR_EXTENDED) && buf_get_u32(req, &n))
 		return -EPROTO;
 	/* "SHOULD ignore extended data fields that they do not understand" */
 	for (; n; n--) {

@@ -66,8 +66,8 @@ static int limits(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	(void)req;
 	sftp_reply_begin(sftp, SSH_FXP_EXTENDED_REPLY, req_id);
 	buf_put_u64(&sftp->reply, SFTP_PACKET_MAX);
-	buf_put_u64(&sftp->reply, SFTP_IO_MAX);	/* read */
-	buf_put_u64(&sftp->reply, SFTP_IO_MAX);	/* write */
+	buf_put_u64(&sftp->reply, SFTP_IO_MAX); /* read */
+	buf_put_u64(&sftp->reply, SFTP_IO_MAX); /* write */
 	buf_put_u64(&sftp->reply, sftp->handles.max);
 	return sftp_reply_end(sftp);
 }

@@ -132,7 +132,7 @@ size_t sftp_longname(struct sftp *sftp, char *line, const char *name,
 	n = snprintf(line, SFTP_LONGNAME_MAX, "%s %3lu %-8s %-8s %8lld %s %s",
 		     mode, (unsigned long)st->st_nlink,
 		     sftp_user_name(sftp, st->st_uid),
-		     sftp_group_name(sftp, st->st_gid),
-		     (long long)st->st_size, when, name);
+		     sftp_group_name(sftp, st->st_gid), (long long)st->st_size,
+		     when, name);
 	return n < SFTP_LONGNAME_MAX ? n : SFTP_LONGNAME_MAX - 1;
 }

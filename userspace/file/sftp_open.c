@@ -86,10 +86,11 @@ int sftp_open(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	}
 	flags = open_flags(pflags);
 	mode = attrs.flags & SSH_FILEXFER_ATTR_PERMISSIONS ?
-	       attrs.perm & 07777 : DEFAULT_MODE;
+		       attrs.perm & 07777 :
+		       DEFAULT_MODE;
 	err = -EACCES;
-	if (sftp->read_only && ((flags & O_ACCMODE) != O_RDONLY ||
-				(flags & (O_CREAT | O_TRUNC))))
+	if (sftp->read_only &&
+	    ((flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC))))
 		goto out;
 	err = open_handle(sftp, req_id, path, flags, mode);
 out:

@@ -40,7 +40,7 @@ struct request {
 };
 
 static const struct request requests[] = {
-	[SSH_FXP_OPEN] = { "open", sftp_open, false },	/* looks itself */
+	[SSH_FXP_OPEN] = { "open", sftp_open, false }, /* looks itself */
 	[SSH_FXP_CLOSE] = { "close", sftp_close, false },
 	[SSH_FXP_READ] = { "read", sftp_read, false },
 	[SSH_FXP_WRITE] = { "write", sftp_write, true },

@@ -71,9 +71,9 @@ struct sftp_handle {
 
 struct sftp_handles {
 	struct sftp_handle *slot;
-	uint32_t n;		/* slots allocated */
+	uint32_t n;  /* slots allocated */
 	uint32_t max;
-	uint32_t free;		/* head of the free list, @n: empty */
+	uint32_t free;  /* head of the free list, @n: empty */
 };
 
 /**

@@ -19,7 +19,7 @@ static const struct {
 	{ EFAULT, SSH_FX_PERMISSION_DENIED },
 	{ ENAMETOOLONG, SSH_FX_BAD_MESSAGE },
 	{ EINVAL, SSH_FX_BAD_MESSAGE },
-	{ EPROTO, SSH_FX_BAD_MESSAGE },		/* ours: malformed request */
+	{ EPROTO, SSH_FX_BAD_MESSAGE }, /* ours: malformed request */
 	{ ENOSYS, SSH_FX_OP_UNSUPPORTED },
 };
 

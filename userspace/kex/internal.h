@@ -12,7 +12,7 @@
 struct kex_alg {
 	const char *name;
 	uint8_t method;
-	uint16_t init_len;	/* bytes of the client's public value */
+	uint16_t init_len; /* bytes of the client's public value */
 };
 
 /* Rows in order of preference, the last with a NULL name. */
@@ -83,13 +83,13 @@ int kexinit_negotiate(const struct kexinit *client,
 struct kex_hash_input {
 	const char *client_version;
 	const char *server_version;
-	const struct buf *client_init;	/* payloads of both KEXINIT */
+	const struct buf *client_init; /* payloads of both KEXINIT */
 	const struct buf *server_init;
 	const struct buf *host_key;
 	const uint8_t *q_c;
 	size_t q_c_len;
 	const struct buf *q_s;
-	const struct buf *secret;	/* K, encoded */
+	const struct buf *secret; /* K, encoded */
 };
 
 int kex_exchange_hash(const struct kex_hash_input *in,
@@ -97,7 +97,6 @@ int kex_exchange_hash(const struct kex_hash_input *in,
 /* Keys client to server (@c2s) or server to client. */
 int kex_derive(const struct buf *secret, const uint8_t hash[KEX_HASH_LEN],
 	       const uint8_t *session_id, size_t session_id_len,
-	       const struct kex_choice *choice, bool c2s,
-	       struct newkeys *keys);
+	       const struct kex_choice *choice, bool c2s, struct newkeys *keys);
 
 #endif

@@ -70,8 +70,8 @@ static int copy_proposal(struct kex_proposal *to,
 	to->hostkey_algs = strdup(from->hostkey_algs);
 	to->ciphers = strdup(from->ciphers);
 	to->macs = strdup(from->macs);
-	return to->kex && to->hostkey_algs && to->ciphers && to->macs ?
-		       0 : -ENOMEM;
+	return to->kex && to->hostkey_algs && to->ciphers && to->macs ? 0 :
+									-ENOMEM;
 }
 
 static int copy_strings(struct kex *kex, const struct kex_proposal *proposal,
@@ -96,8 +96,8 @@ int kex_alloc(struct kex **kex, const struct kex_proposal *proposal,
 	struct kex *new;
 	int err;
 
-	if (state && (!state->session_id_len ||
-		      state->session_id_len > SESSION_ID_MAX))
+	if (state &&
+	    (!state->session_id_len || state->session_id_len > SESSION_ID_MAX))
 		return -EINVAL;
 	new = calloc(1, sizeof(*new));
 	if (!new)
@@ -212,8 +212,8 @@ static int take_markers(struct kex *kex, const struct kexinit *init,
 {
 	if (!kex->first)
 		return 0;
-	kex->peer_ext_info = name_list_has(init->lists[KEXINIT_KEX],
-					   "ext-info-c");
+	kex->peer_ext_info =
+		name_list_has(init->lists[KEXINIT_KEX], "ext-info-c");
 	kex->strict = name_list_has(init->lists[KEXINIT_KEX],
 				    "kex-strict-c-v00@openssh.com");
 	return kex->strict && pkt_seq ? -EPROTO : 0;

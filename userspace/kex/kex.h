@@ -12,7 +12,7 @@
 /* What we offer: comma-separated name-lists, validated by kex_check_list(). */
 struct kex_proposal {
 	const char *kex;
-	const char *hostkey_algs;	/* those the loaded host keys serve */
+	const char *hostkey_algs; /* those the loaded host keys serve */
 	const char *ciphers;
 	const char *macs;
 };

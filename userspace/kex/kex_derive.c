@@ -77,18 +77,16 @@ static int derive_one(const struct derive *d, char x, uint8_t *key, size_t len)
 	int err = -EIO;
 
 	while (have < len && have < sizeof(out)) {
-		if (EVP_DigestInit_ex2(d->ctx, crypto_md("SHA2-256"),
-				       NULL) != 1 ||
-		    hash_raw(d->ctx, buf_data(d->secret),
-			     buf_len(d->secret)) ||
+		if (EVP_DigestInit_ex2(d->ctx, crypto_md("SHA2-256"), NULL) !=
+			    1 ||
+		    hash_raw(d->ctx, buf_data(d->secret), buf_len(d->secret)) ||
 		    hash_raw(d->ctx, d->hash, KEX_HASH_LEN))
 			goto out;
 		if (have) {
 			if (hash_raw(d->ctx, out, have))
 				goto out;
 		} else if (hash_raw(d->ctx, &x, 1) ||
-			   hash_raw(d->ctx, d->session_id,
-				    d->session_id_len)) {
+			   hash_raw(d->ctx, d->session_id, d->session_id_len)) {
 			goto out;
 		}
 		if (EVP_DigestFinal_ex(d->ctx, out + have, NULL) != 1)

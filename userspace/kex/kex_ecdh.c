@@ -127,8 +127,7 @@ static EVP_PKEY *p256_peer(EVP_PKEY *mine, const uint8_t *point)
 	EVP_PKEY *peer = EVP_PKEY_new();
 
 	if (peer && EVP_PKEY_copy_parameters(peer, mine) == 1 &&
-	    EVP_PKEY_set1_encoded_public_key(peer, point,
-					     P256_POINT_LEN) == 1)
+	    EVP_PKEY_set1_encoded_public_key(peer, point, P256_POINT_LEN) == 1)
 		return peer;
 	EVP_PKEY_free(peer);
 	return NULL;
@@ -147,7 +146,7 @@ static int reply_p256(const uint8_t *init, struct buf *reply,
 	uint8_t *pub = NULL;
 	int err = -EIO;
 
-	if (init[0] != 4)	/* uncompressed */
+	if (init[0] != 4) /* uncompressed */
 		return -EPROTO;
 	mine = EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 	if (!mine)

@@ -142,8 +142,8 @@ static int resolve(struct buf *out, enum kex_list which, const char *spec,
 		return err ? err : add_list(out, which, spec + 1, bad);
 	case '^':
 		err = add_list(out, which, spec + 1, bad);
-		return err ? err : add_list(out, which, default_list(which),
-					    bad);
+		return err ? err :
+			     add_list(out, which, default_list(which), bad);
 	case '-':
 		add_rest(out, which, spec + 1);
 		return 0;
@@ -167,8 +167,7 @@ int kex_check_list(enum kex_list which, const char *spec, char **out,
 	if (!err && !buf_len(&names))
 		err = -EINVAL;
 	if (!err) {
-		*out = strndup((const char *)buf_data(&names),
-			       buf_len(&names));
+		*out = strndup((const char *)buf_data(&names), buf_len(&names));
 		err = *out ? 0 : -ENOMEM;
 	} else if (err == -EINVAL && bad) {
 		*bad = strndup(item.p, item.len);

@@ -176,8 +176,7 @@ static int choose_cipher(const struct kexinit *client,
 {
 	const struct cipher_desc **cipher = c2s ? &choice->cipher_c2s :
 						  &choice->cipher_s2c;
-	const struct mac_desc **mac = c2s ? &choice->mac_c2s :
-					    &choice->mac_s2c;
+	const struct mac_desc **mac = c2s ? &choice->mac_c2s : &choice->mac_s2c;
 	char name[KEX_NAME_MAX + 1];
 
 	if (choose(client, server,
@@ -237,7 +236,6 @@ int kexinit_negotiate(const struct kexinit *client,
 	    choose(client, server, KEXINIT_COMP_C2S, choice, name) ||
 	    choose(client, server, KEXINIT_COMP_S2C, choice, name))
 		return -ENOMSG;
-	choice->wrong_guess = client->follows &&
-			      is_guess_wrong(client, server);
+	choice->wrong_guess = client->follows && is_guess_wrong(client, server);
 	return 0;
 }

@@ -86,8 +86,7 @@ static int parse_ed25519(struct buf *in, EVP_PKEY **pkey)
 	const uint8_t *pub;
 	size_t len;
 
-	if (buf_get_string(in, &pub, &len) || buf_end(in) ||
-	    len != ED25519_LEN)
+	if (buf_get_string(in, &pub, &len) || buf_end(in) || len != ED25519_LEN)
 		return -EPROTO;
 	*pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, pub, len);
 	return *pkey ? 0 : -EPROTO;

@@ -20,7 +20,7 @@
 
 static const char begin_mark[] = "-----BEGIN OPENSSH PRIVATE KEY-----";
 static const char end_mark[] = "-----END OPENSSH PRIVATE KEY-----";
-static const char magic[] = "openssh-key-v1";	/* its NUL belongs to it */
+static const char magic[] = "openssh-key-v1"; /* its NUL belongs to it */
 
 /* Whole file with a NUL behind it; for the owner only. */
 static int read_file(const char *path, char **text, size_t *len)
@@ -126,8 +126,17 @@ static int parse_p256(struct buf *in, EVP_PKEY **pkey)
 	return *pkey ? 0 : -EINVAL;
 }
 
-enum { RSA_N, RSA_E, RSA_D, RSA_IQMP, RSA_P, RSA_Q, RSA_DMP1, RSA_DMQ1,
-       RSA_NUMS };
+enum {
+	RSA_N,
+	RSA_E,
+	RSA_D,
+	RSA_IQMP,
+	RSA_P,
+	RSA_Q,
+	RSA_DMP1,
+	RSA_DMQ1,
+	RSA_NUMS
+};
 
 static const char *const rsa_params[RSA_NUMS] = {
 	[RSA_N] = OSSL_PKEY_PARAM_RSA_N,
@@ -168,8 +177,7 @@ static bool rsa_factors_fit(BIGNUM **nums)
 	BIGNUM *product = BN_secure_new();
 	bool ok;
 
-	ok = ctx && product &&
-	     BN_mul(product, nums[RSA_P], nums[RSA_Q], ctx) &&
+	ok = ctx && product && BN_mul(product, nums[RSA_P], nums[RSA_Q], ctx) &&
 	     !BN_cmp(product, nums[RSA_N]) &&
 	     BN_mod_mul(product, nums[RSA_IQMP], nums[RSA_Q], nums[RSA_P],
 			ctx) &&

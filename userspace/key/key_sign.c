@@ -15,7 +15,7 @@
 static const struct sig_alg {
 	const char *name;
 	enum key_type type;
-	const char *md;	/* NULL: the algorithm hashes itself */
+	const char *md; /* NULL: the algorithm hashes itself */
 } sig_algs[] = {
 	{ "ssh-ed25519", KEY_ED25519, NULL },
 	{ "ecdsa-sha2-nistp256", KEY_ECDSA_P256, "SHA2-256" },
@@ -36,7 +36,7 @@ static const struct sig_alg *find_alg(const struct key *key, const char *name)
 
 bool key_has_alg(const struct key *key, const char *alg)
 {
-	return find_alg(key, alg) != NULL;
+	return !!find_alg(key, alg);
 }
 
 /* RFC 5656 3.1.2: "mpint r, mpint s", as a string */
@@ -170,9 +170,8 @@ static int raw_from_blob(const struct key *key, const uint8_t *p, size_t len,
 	return 0;
 }
 
-static int raw_verify(const struct key *key, const EVP_MD *md,
-		      const void *data, size_t len, const uint8_t *raw,
-		      size_t raw_len)
+static int raw_verify(const struct key *key, const EVP_MD *md, const void *data,
+		      size_t len, const uint8_t *raw, size_t raw_len)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	int err = -EIO;
@@ -181,7 +180,8 @@ static int raw_verify(const struct key *key, const EVP_MD *md,
 		return -ENOMEM;
 	if (EVP_DigestVerifyInit(ctx, NULL, md, NULL, key->pkey) == 1)
 		err = EVP_DigestVerify(ctx, raw, raw_len, data, len) == 1 ?
-			      0 : -EBADMSG;
+			      0 :
+			      -EBADMSG;
 	EVP_MD_CTX_free(ctx);
 	return err;
 }

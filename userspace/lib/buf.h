@@ -64,7 +64,7 @@ int buf_put_bool(struct buf *buf, bool v);
 int buf_put_raw(struct buf *buf, const void *p, size_t len);
 int buf_put_string(struct buf *buf, const void *p, size_t len);
 int buf_put_cstring(struct buf *buf, const char *s);
-int buf_put_buf(struct buf *buf, const struct buf *from);	/* as string */
+int buf_put_buf(struct buf *buf, const struct buf *from); /* as string */
 /* Unsigned big-endian number as mpint. */
 int buf_put_mpint(struct buf *buf, const void *p, size_t len);
 /* Room for @len more bytes at the end, not wiped; NULL with @err set. */

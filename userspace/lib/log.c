@@ -16,7 +16,7 @@
 static struct {
 	enum log_level level;
 	int facility;
-	int fd;			/* -1: stderr or syslog */
+	int fd; /* -1: stderr or syslog */
 	bool to_stderr;
 	const char *ident;
 } out = {

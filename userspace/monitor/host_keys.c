@@ -44,8 +44,8 @@ static int add_key(struct host_keys *hk, const char *file, struct key *key)
 	for (i = 0; i < hk->n; i++) {
 		if (key_get_type(hk->keys[i]) != key_get_type(key))
 			continue;
-		log_error("HostKey %s: there is a key of type %s already",
-			  file, key_type_name(key));
+		log_error("HostKey %s: there is a key of type %s already", file,
+			  key_type_name(key));
 		return -EEXIST;
 	}
 	hk->keys[hk->n++] = key;
@@ -99,7 +99,8 @@ int host_keys_load(struct host_keys *hk, const struct conf *conf)
 		for (i = 0; i < ARRAY_SIZE(default_files); i++)
 			load_one(hk, default_files[i], false);
 	if (!first_err && !hk->n) {
-		log_error("no host key: run ssh-keygen -A, or name one with HostKey or -h");
+		log_error(
+			"no host key: run ssh-keygen -A, or name one with HostKey or -h");
 		first_err = -ENOENT;
 	}
 	if (first_err)

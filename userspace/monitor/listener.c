@@ -111,9 +111,10 @@ static void refuse(struct listener *ls, int fd)
 	close(fd);
 	if (!may_tell(&ls->told_ms))
 		return;
-	log_info("MaxStartups: %u connections wait for a login, %llu refused since the last such line",
-		 ls->n_startups,
-		 (unsigned long long)(ls->refused - ls->refused_told));
+	log_info(
+		"MaxStartups: %u connections wait for a login, %llu refused since the last such line",
+		ls->n_startups,
+		(unsigned long long)(ls->refused - ls->refused_told));
 	ls->refused_told = ls->refused;
 }
 
@@ -240,7 +241,8 @@ static void reload(struct listener *ls)
 	if (err) {
 		host_keys_free(&next.host_keys);
 		conf_free(&next.conf);
-		log_error("SIGHUP: the new configuration is faulty, the old one stays");
+		log_error(
+			"SIGHUP: the new configuration is faulty, the old one stays");
 		return;
 	}
 	host_keys_free(&ls->server->host_keys);
@@ -310,7 +312,7 @@ static int turn(struct listener *ls)
 		pfd[1 + i].fd = ls->startups[i];
 	for (i = 0; i < set->n; i++)
 		pfd[first_listen + i].fd = ls->pause_until_ms ? -1 :
-					   set->fds[i];
+								set->fds[i];
 	for (i = 0; i < n; i++)
 		pfd[i].events = POLLIN;
 	ret = poll(pfd, n, ls->pause_until_ms ? left : -1);

@@ -33,8 +33,8 @@ void monitor_init(struct monitor *mon, const struct monitor_args *args)
 	mon->log_lines = LOG_BURST;
 	mon->log_since_ms = mon_now_ms();
 	if (args->conf->login_grace_time)
-		mon->deadline_ms = mon_now_ms() +
-				   args->conf->login_grace_time * 1000LL;
+		mon->deadline_ms =
+			mon_now_ms() + args->conf->login_grace_time * 1000LL;
 }
 
 void monitor_exit(struct monitor *mon)
@@ -74,8 +74,9 @@ static bool may_log(struct monitor *mon)
 	if (mon->log_dropping)
 		return false;
 	mon->log_dropping = true;
-	log_error("connection from %s port %u: too many lines, some are dropped",
-		  mon->peer_addr, mon->peer_port);
+	log_error(
+		"connection from %s port %u: too many lines, some are dropped",
+		mon->peer_addr, mon->peer_port);
 	return false;
 }
 
@@ -87,8 +88,8 @@ static void forward_log(struct monitor *mon)
 	int err;
 
 	if (session)
-		snprintf(before, sizeof(before), "session[%s]: ",
-			 mon->account.name);
+		snprintf(before, sizeof(before),
+			 "session[%s]: ", mon->account.name);
 	err = log_forward(mon->log_fd, drop, before,
 			  session ? "" : " [preauth]");
 
@@ -124,10 +125,11 @@ static int handle_request(struct monitor *mon)
 	if (err == -ECONNABORTED)
 		err = 0;
 	if (err && err != -ETIMEDOUT)
-		log_error("connection from %s port %u: request %u of its %s process refused: %s",
-			  mon->peer_addr, mon->peer_port, type,
-			  mon->state == MON_STATE_SESSION ? "session" : "auth",
-			  strerror(-err));
+		log_error(
+			"connection from %s port %u: request %u of its %s process refused: %s",
+			mon->peer_addr, mon->peer_port, type,
+			mon->state == MON_STATE_SESSION ? "session" : "auth",
+			strerror(-err));
 out:
 	buf_free(&in);
 	buf_free(&out);
@@ -186,8 +188,9 @@ static void log_death(const struct monitor *mon, const char *what, int status)
 		return;
 	if (WTERMSIG(status) == SIGSYS)
 		why = ", a system call that its sandbox forbids";
-	log_error("connection from %s port %u: its %s process died of signal %d%s",
-		  mon->peer_addr, mon->peer_port, what, WTERMSIG(status), why);
+	log_error(
+		"connection from %s port %u: its %s process died of signal %d%s",
+		mon->peer_addr, mon->peer_port, what, WTERMSIG(status), why);
 }
 
 static int run_auth(struct monitor *mon)
@@ -197,14 +200,16 @@ static int run_auth(struct monitor *mon)
 
 	err = monitor_start_auth(mon);
 	if (err) {
-		log_error("connection from %s port %u: cannot start a process: %s",
-			  mon->peer_addr, mon->peer_port, strerror(-err));
+		log_error(
+			"connection from %s port %u: cannot start a process: %s",
+			mon->peer_addr, mon->peer_port, strerror(-err));
 		return err;
 	}
 	err = monitor_serve(mon, &status);
 	if (err == -ETIMEDOUT)
-		log_info("Timeout before authentication for connection from %s port %u",
-			 mon->peer_addr, mon->peer_port);
+		log_info(
+			"Timeout before authentication for connection from %s port %u",
+			mon->peer_addr, mon->peer_port);
 	if (err)
 		return err;
 	log_death(mon, "auth", status);

@@ -29,8 +29,7 @@ static int get_alg(struct buf *in, char **alg)
 	return err;
 }
 
-static int answer_host_key(struct monitor *mon, struct buf *in,
-			   struct buf *out)
+static int answer_host_key(struct monitor *mon, struct buf *in, struct buf *out)
 {
 	const struct key *key;
 	const uint8_t *blob;
@@ -57,8 +56,7 @@ out:
 }
 
 /* The first hash is the session id, and stays it: user signatures cover it. */
-static int keep_session_id(struct monitor *mon, const uint8_t *hash,
-			   size_t len)
+static int keep_session_id(struct monitor *mon, const uint8_t *hash, size_t len)
 {
 	if (mon->state != MON_STATE_PREAUTH)
 		return 0;
@@ -193,10 +191,12 @@ static int count_failure(struct monitor *mon)
 	/* auth disconnects by itself; one that does not is cut off */
 	if (mon->failures > mon->args->conf->max_auth_tries)
 		return -EPERM;
-	log_info("maximum authentication attempts exceeded for %s%s from %s port %u ssh2 [preauth]",
-		 mon->account.allowed || mon->account.refusal ? "" :
-		 "invalid user ", shown_user(mon, shown, sizeof(shown)),
-		 mon->peer_addr, mon->peer_port);
+	log_info(
+		"maximum authentication attempts exceeded for %s%s from %s port %u ssh2 [preauth]",
+		mon->account.allowed || mon->account.refusal ? "" :
+							       "invalid user ",
+		shown_user(mon, shown, sizeof(shown)), mon->peer_addr,
+		mon->peer_port);
 	return 0;
 }
 
@@ -208,8 +208,8 @@ static void log_complaint(struct monitor *mon,
 		return;
 	mon->warned = true;
 	if (match->line)
-		log_info("Authentication refused: %s line %u: %s",
-			 match->file, match->line, match->complaint);
+		log_info("Authentication refused: %s line %u: %s", match->file,
+			 match->line, match->complaint);
 	else
 		log_info("Authentication refused: %s: %s", match->file,
 			 match->complaint);
@@ -265,8 +265,8 @@ static int find_key(struct monitor *mon, const uint8_t *blob, size_t len,
 }
 
 /* A key we cannot use is refused as one that is not allowed. */
-static int check_key(struct monitor *mon, const char *alg,
-		     const uint8_t *blob, size_t len, bool *allowed)
+static int check_key(struct monitor *mon, const char *alg, const uint8_t *blob,
+		     size_t len, bool *allowed)
 {
 	struct key *key;
 	bool found;
@@ -353,9 +353,8 @@ static int verify(struct monitor *mon, const char *alg, const uint8_t *sig,
 	err = buf_error(&data);
 	if (err)
 		goto out;
-	if (key_has_alg(key, alg) &&
-	    !key_verify(key, alg, buf_data(&data), buf_len(&data), sig,
-			sig_len))
+	if (key_has_alg(key, alg) && !key_verify(key, alg, buf_data(&data),
+						 buf_len(&data), sig, sig_len))
 		*good = true;
 	log_attempt(mon, *good, key);
 out:

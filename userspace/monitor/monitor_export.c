@@ -155,8 +155,7 @@ static int check_fields(const struct transport_state *state,
 		return -EINVAL;
 	if (strcmp(state->server_version, banner_server_version))
 		return -EINVAL;
-	if (banner_check(state->client_version,
-			 strlen(state->client_version)))
+	if (banner_check(state->client_version, strlen(state->client_version)))
 		return -EINVAL;
 	return 0;
 }

@@ -63,8 +63,7 @@ static int get_match(struct buf *in, struct authkey_match *match)
 	if (!err)
 		err = get_text(in, match->file, sizeof(match->file));
 	if (!err)
-		err = get_text(in, match->complaint,
-			       sizeof(match->complaint));
+		err = get_text(in, match->complaint, sizeof(match->complaint));
 	if (!err)
 		err = buf_get_bool(in, &forced);
 	if (!err)
@@ -80,8 +79,7 @@ static int get_match(struct buf *in, struct authkey_match *match)
 }
 
 /* In the child. */
-static int search(struct monitor *mon, const uint8_t *blob, size_t len,
-		  int fd)
+static int search(struct monitor *mon, const uint8_t *blob, size_t len, int fd)
 {
 	struct authkey_match match = { .found = false };
 	struct buf out;

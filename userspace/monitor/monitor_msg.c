@@ -107,8 +107,7 @@ int mon_msg_send(int fd, int64_t deadline_ms, uint8_t type,
 		buf_put_raw(&msg, buf_data(body), len);
 	err = buf_error(&msg);
 	if (!err)
-		err = send_all(fd, buf_data(&msg), buf_len(&msg),
-			       deadline_ms);
+		err = send_all(fd, buf_data(&msg), buf_len(&msg), deadline_ms);
 	buf_free(&msg);
 	return err;
 }

@@ -49,8 +49,7 @@ static void send_disconnect(struct monitor *mon, const char *text)
 	packet_conn_exit(&pc);
 }
 
-static int choose_path(struct monitor *mon, bool *attached,
-		       const char **reason)
+static int choose_path(struct monitor *mon, bool *attached, const char **reason)
 {
 	enum data_path path = mon->args->conf->data_path;
 	int err;
@@ -64,8 +63,9 @@ static int choose_path(struct monitor *mon, bool *attached,
 	*reason = err ? attach_error(err) : NULL;
 	if (!err || path == DATA_PATH_AUTO)
 		return 0;
-	log_error("DataPath is kernel, but the connection of %s from %s port %u cannot use it: %s",
-		  mon->account.name, mon->peer_addr, mon->peer_port, *reason);
+	log_error(
+		"DataPath is kernel, but the connection of %s from %s port %u cannot use it: %s",
+		mon->account.name, mon->peer_addr, mon->peer_port, *reason);
 	send_disconnect(mon, "the kernel data path is not available");
 	return err;
 }

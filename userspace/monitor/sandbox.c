@@ -82,8 +82,8 @@ static int add_rules(scmp_filter_ctx ctx)
 	for (i = 0; !err && i < ARRAY_SIZE(allowed); i++)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (i = 0; !err && !SANITIZED && i < ARRAY_SIZE(refused); i++)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES),
-				       refused[i], 0);
+		err = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), refused[i],
+				       0);
 	/* memory, but never code */
 	if (!err)
 		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2,
@@ -92,10 +92,9 @@ static int add_rules(scmp_filter_ctx ctx)
 				       SCMP_A3(SCMP_CMP_MASKED_EQ,
 					       MAP_ANONYMOUS, MAP_ANONYMOUS));
 	if (!err)
-		err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW,
-				       SCMP_SYS(mprotect), 1,
-				       SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC,
-					       0));
+		err = seccomp_rule_add(
+			ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+			SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	return err;
 }
 
@@ -175,8 +174,9 @@ static int check_dir(void)
 	}
 	if (lstat(SANDBOX_DIR, &st) || !S_ISDIR(st.st_mode) || st.st_uid ||
 	    (st.st_mode & 022)) {
-		log_error("sandbox: " SANDBOX_DIR
-			  " must be a directory of root that nobody else can write to");
+		log_error(
+			"sandbox: " SANDBOX_DIR
+			" must be a directory of root that nobody else can write to");
 		return -EPERM;
 	}
 	return 0;
@@ -243,8 +243,7 @@ int sandbox_enter(const struct sandbox *sandbox, const char **step)
 		return err;
 	*step = "prctl";
 	/* set again, as taking on ids clears it */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) ||
-	    prctl(PR_SET_DUMPABLE, 0) ||
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || prctl(PR_SET_DUMPABLE, 0) ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
 	*step = "seccomp";

@@ -29,8 +29,8 @@ enum cipher_mode { MODE_PLAIN, MODE_GCM, MODE_CHACHA, MODE_CTR };
 static const struct cipher_desc ciphers[] = {
 	{ "aes128-gcm@openssh.com", KSSH_CIPHER_AES_128_GCM, 16, 12, 16, 16 },
 	{ "aes256-gcm@openssh.com", KSSH_CIPHER_AES_256_GCM, 32, 12, 16, 16 },
-	{ "chacha20-poly1305@openssh.com", KSSH_CIPHER_CHACHA20_POLY1305,
-	  64, 0, 8, 16 },
+	{ "chacha20-poly1305@openssh.com", KSSH_CIPHER_CHACHA20_POLY1305, 64, 0,
+	  8, 16 },
 	{ "aes128-ctr", KSSH_CIPHER_AES_128_CTR, 16, 16, 16, 0 },
 	{ "aes192-ctr", KSSH_CIPHER_AES_192_CTR, 24, 16, 16, 0 },
 	{ "aes256-ctr", KSSH_CIPHER_AES_256_CTR, 32, 16, 16, 0 },
@@ -39,10 +39,10 @@ static const struct cipher_desc ciphers[] = {
 
 /* RFC 6668 2 */
 static const struct mac_desc macs[] = {
-	{ "hmac-sha2-256-etm@openssh.com", KSSH_MAC_HMAC_SHA2_256_ETM,
-	  32, 32, true },
-	{ "hmac-sha2-512-etm@openssh.com", KSSH_MAC_HMAC_SHA2_512_ETM,
-	  64, 64, true },
+	{ "hmac-sha2-256-etm@openssh.com", KSSH_MAC_HMAC_SHA2_256_ETM, 32, 32,
+	  true },
+	{ "hmac-sha2-512-etm@openssh.com", KSSH_MAC_HMAC_SHA2_512_ETM, 64, 64,
+	  true },
 	{ "hmac-sha2-256", KSSH_MAC_HMAC_SHA2_256, 32, 32, false },
 	{ "hmac-sha2-512", KSSH_MAC_HMAC_SHA2_512, 64, 64, false },
 	{ NULL, 0, 0, 0, false },
@@ -133,7 +133,8 @@ int newkeys_check(const struct newkeys *keys)
 		return -EINVAL;
 	if (desc->tag_len)
 		return keys->mac != KSSH_MAC_IMPLICIT || keys->mac_key_len ?
-			       -EINVAL : 0;
+			       -EINVAL :
+			       0;
 	if (!mac || keys->mac_key_len != mac->key_len)
 		return -EINVAL;
 	return 0;
@@ -237,8 +238,8 @@ static int hmac_setup(struct cipher *cipher, const struct mac_desc *mac)
 	err = mac_alloc(cipher, "HMAC");
 	if (err)
 		return err;
-	params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, md,
-						     0);
+	params[0] =
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, md, 0);
 	params[1] = OSSL_PARAM_construct_end();
 	if (EVP_MAC_init(cipher->mac_ctx, cipher->keys.mac_key,
 			 cipher->keys.mac_key_len, params) != 1)
@@ -424,8 +425,8 @@ static int chacha_begin(struct cipher *cipher, uint32_t pkt_seq)
 	err = chacha_start(cipher->main, pkt_seq);
 	if (!err)
 		err = stream_run(cipher->main, block, block, sizeof(block));
-	if (!err && EVP_MAC_init(cipher->mac_ctx, block, POLY_KEY_LEN,
-				 NULL) != 1)
+	if (!err &&
+	    EVP_MAC_init(cipher->mac_ctx, block, POLY_KEY_LEN, NULL) != 1)
 		err = -EIO;
 	mem_wipe(block, sizeof(block));
 	return err;
@@ -440,8 +441,8 @@ static int chacha_len(struct cipher *cipher, uint32_t pkt_seq,
 	return err ? err : stream_run(cipher->len_ctx, out, in, 4);
 }
 
-static int poly_tag(struct cipher *cipher, const uint8_t *pkt,
-		    uint32_t pkt_len, uint8_t tag[POLY_TAG_LEN])
+static int poly_tag(struct cipher *cipher, const uint8_t *pkt, uint32_t pkt_len,
+		    uint8_t tag[POLY_TAG_LEN])
 {
 	size_t n;
 
@@ -493,9 +494,8 @@ static void ctr_advance(uint8_t iv[16], uint32_t blocks)
 }
 
 /* RFC 4253 6.4: "mac = MAC(key, sequence_number || unencrypted_packet)" */
-static int hmac_tag(struct cipher *cipher, uint32_t pkt_seq,
-		    const uint8_t *pkt, uint32_t pkt_len,
-		    uint8_t tag[MAC_LEN_MAX])
+static int hmac_tag(struct cipher *cipher, uint32_t pkt_seq, const uint8_t *pkt,
+		    uint32_t pkt_len, uint8_t tag[MAC_LEN_MAX])
 {
 	uint8_t seq[4];
 	size_t n;
@@ -594,8 +594,8 @@ static int ctr_len(struct cipher *cipher, const uint8_t in[4], uint8_t out[4])
  * RFC 4253 6: "Note that the 'packet_length' field is also encrypted, and
  * processing it requires special care when sending or receiving packets."
  */
-int cipher_open_len(struct cipher *cipher, uint32_t pkt_seq,
-		    const uint8_t *pkt, uint32_t *pkt_len)
+int cipher_open_len(struct cipher *cipher, uint32_t pkt_seq, const uint8_t *pkt,
+		    uint32_t *pkt_len)
 {
 	uint8_t clear[4];
 	int err = 0;

@@ -11,18 +11,18 @@
 
 /* A row of the cipher table. */
 struct cipher_desc {
-	const char *name;	/* as in name-lists */
-	uint16_t id;		/* KSSH_CIPHER_* */
+	const char *name; /* as in name-lists */
+	uint16_t id;  /* KSSH_CIPHER_* */
 	uint8_t key_len;
 	uint8_t iv_len;
-	uint8_t block;		/* padding alignment */
-	uint8_t tag_len;	/* of an AEAD, else 0 */
+	uint8_t block;  /* padding alignment */
+	uint8_t tag_len; /* of an AEAD, else 0 */
 };
 
 /* A row of the MAC table. */
 struct mac_desc {
 	const char *name;
-	uint16_t id;		/* KSSH_MAC_* */
+	uint16_t id;  /* KSSH_MAC_* */
 	uint8_t key_len;
 	uint8_t tag_len;
 	bool etm;
@@ -40,7 +40,7 @@ int cipher_prepare(void);
 /* All ids and lengths fit together? 0 or -EINVAL. */
 int newkeys_check(const struct newkeys *keys);
 
-struct cipher;	/* one direction: keys, IV, libcrypto contexts */
+struct cipher; /* one direction: keys, IV, libcrypto contexts */
 
 /* KSSH_CIPHER_NONE gives the plain packets of before the first NEWKEYS. */
 int cipher_alloc(struct cipher **cipher, const struct newkeys *keys, bool tx);
@@ -62,8 +62,8 @@ size_t cipher_len_need(const struct cipher *cipher);
  * What is the packet_length of the packet that begins at @pkt? Does not change
  * @pkt nor any state; checked by kssh_check_packet_len(): 0 or -EMSGSIZE.
  */
-int cipher_open_len(struct cipher *cipher, uint32_t pkt_seq,
-		    const uint8_t *pkt, uint32_t *pkt_len);
+int cipher_open_len(struct cipher *cipher, uint32_t pkt_seq, const uint8_t *pkt,
+		    uint32_t *pkt_len);
 /*
  * Open the whole packet (4 + @pkt_len + tag bytes) in place: afterwards
  * @pkt + 4 is padding_length, payload, padding. 0; -EBADMSG wrong MAC.

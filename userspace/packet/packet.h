@@ -64,7 +64,7 @@ int packet_tx_seal(struct packet_half *tx, uint8_t *p, size_t payload_len);
 /* packet_sync.c: blocking, exact: never reads beyond the packet it returns */
 struct packet_conn {
 	int fd;
-	int64_t deadline_ms;	/* CLOCK_MONOTONIC, 0: none; -ETIMEDOUT */
+	int64_t deadline_ms; /* CLOCK_MONOTONIC, 0: none; -ETIMEDOUT */
 	struct packet_half tx;
 	struct packet_half rx;
 	uint8_t *rx_buf;

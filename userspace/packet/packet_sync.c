@@ -126,8 +126,7 @@ static int recv_all(struct packet_conn *pc, uint8_t *p, size_t len)
 	return 0;
 }
 
-int packet_conn_send(struct packet_conn *pc, const uint8_t *payload,
-		     size_t len)
+int packet_conn_send(struct packet_conn *pc, const uint8_t *payload, size_t len)
 {
 	size_t total;
 	uint8_t *p;

@@ -72,8 +72,8 @@ static int open_socket(const struct addrinfo *ai)
 	err = set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
 	if (!err && ai->ai_family == AF_INET6)
 		err = set_flag(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-	if (!err && (bind(fd, ai->ai_addr, ai->ai_addrlen) ||
-		     listen(fd, BACKLOG)))
+	if (!err &&
+	    (bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, BACKLOG)))
 		err = -errno;
 	if (err) {
 		close(fd);

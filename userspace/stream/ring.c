@@ -10,8 +10,7 @@ int ring_init(struct ring *ring, unsigned int entries)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_SINGLE_ISSUER |
-			 IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_SUBMIT_ALL,
+			 IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
 	};
 
 	memset(ring, 0, sizeof(*ring));
@@ -99,8 +98,9 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, void *buf,
 void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 	       size_t len, int flags)
 {
-	struct ring_wait wait = { op, RING_SEND, fd, flags, (void *)buf, len,
-				  0 };
+	struct ring_wait wait = {
+		op, RING_SEND, fd, flags, (void *)buf, len, 0
+	};
 	struct io_uring_sqe *sqe;
 
 	if (ring->use_poll) {
