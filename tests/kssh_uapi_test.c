@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/kssh.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
@@ -1536,6 +1537,146 @@ TEST_F(peer, malformed_channel_messages)
 		close(ch);
 		close(fds[0]);
 		close(fds[1]);
+	}
+}
+
+TEST_F(peer, messages_of_other_layers_behind_kexinit)
+{
+	static const unsigned char late[][14] = {
+		{ SSH_MSG_CHANNEL_DATA, 0, 0, 0, 1, 0, 0, 0, 5 },
+		{ SSH_MSG_CHANNEL_WINDOW_ADJUST, 0, 0, 0, 1, 0, 0, 0, 5 },
+		{ SSH_MSG_GLOBAL_REQUEST, 0, 0, 0, 1, 'x', 0 },
+		{ 255 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(late); i++) {
+		unsigned long before = stat_value("KsshProtocol");
+		struct raw tx, rx;
+		int fds[2], ch;
+
+		ASSERT_EQ(0, tcp_pair(fds));
+		ASSERT_EQ(0, attach(fds[0]));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
+		ASSERT_EQ(0,
+			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
+		ch = channel(fds[0], 1, 2);
+		raw_init(&rx, fds[1], variant->cipher, 1);
+		raw_init(&tx, fds[1], variant->cipher, 9);
+		ASSERT_EQ(0, raw_data(&tx, 1, 5));
+		ASSERT_EQ(0, raw_send(&tx, "\x14", 1));
+		/* these may come */
+		ASSERT_EQ(0, raw_send(&tx, "\x02", 1));
+		ASSERT_EQ(0, raw_send(&tx, "\x1e", 1));
+		ASSERT_EQ(0, raw_send(&tx, late[i], sizeof(late[i])));
+		expect_fault(fds[0], ch, &rx, -EPROTO, "KsshProtocol", before);
+		close(ch);
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
+TEST_F(peer, data_behind_eof)
+{
+	unsigned long before = stat_value("KsshProtocol");
+	unsigned char buf[16];
+
+	ASSERT_EQ(0, raw_data(&self->tx, 1, 5));
+	ASSERT_EQ(0, raw_send(&self->tx, "\x60\0\0\0\1", 5));
+	ASSERT_EQ(0, raw_data(&self->tx, 1, 5));
+	EXPECT_EQ(-EPROTO, recv_type(self->fd));
+	EXPECT_EQ(before + 1, stat_value("KsshProtocol"));
+	/* whoever has seen the end of file is not told of errors behind it */
+	EXPECT_EQ(5, read_all(self->ch, buf, 5));
+	EXPECT_EQ(0, read(self->ch, buf, 1));
+	EXPECT_EQ(0, read(self->ch, buf, 1));
+}
+
+TEST_F(peer, an_error_is_told_behind_the_data_once)
+{
+	unsigned char buf[16];
+
+	ASSERT_EQ(0, raw_data(&self->tx, 1, 5));
+	ASSERT_EQ(0, raw_send(&self->tx, "\x5e", 1));
+	EXPECT_EQ(-EPROTO, recv_type(self->fd));
+	/* a writer that is told takes nothing from the reader */
+	EXPECT_EQ(-1, send(self->ch, "x", 1, MSG_NOSIGNAL));
+	EXPECT_EQ(5, recv(self->ch, buf, 10, MSG_WAITALL));
+	EXPECT_EQ(-1, recv(self->ch, buf, 10, MSG_WAITALL));
+	EXPECT_EQ(EPROTO, errno);
+	EXPECT_EQ(0, recv(self->ch, buf, 10, 0));
+}
+
+TEST_F(peer, what_comes_after_a_fault_is_dropped)
+{
+	unsigned char out[1024] = { 0 };
+	char disconnect[14] = { SSH_MSG_DISCONNECT };
+	int i, left, unsent;
+
+	ASSERT_EQ(0, raw_send(&self->tx, "\x5e", 1));
+	EXPECT_EQ(-EPROTO, recv_type(self->fd));
+	/* unread bytes would make a RST of our FIN */
+	for (i = 0; i < 100; i++)
+		ASSERT_EQ(sizeof(out),
+			  write_all(self->tx.fd, out, sizeof(out)));
+	ASSERT_EQ(14, send(self->fd, disconnect, 14, 0));
+	/* until all has been taken from TCP there, see the window's end */
+	for (i = 0; i < 500; i++) {
+		ASSERT_EQ(0, ioctl(self->fd, SIOCINQ, &left));
+		ASSERT_EQ(0, ioctl(self->tx.fd, SIOCOUTQ, &unsent));
+		if (!left && !unsent)
+			break;
+		usleep(10000);
+	}
+	usleep(50000);
+	close(self->fd);
+	self->fd = -1;
+	EXPECT_EQ(14, raw_recv(&self->rx, out));
+	EXPECT_EQ(SSH_MSG_DISCONNECT, out[0]);
+}
+
+TEST_F(peer, nothing_of_a_channel_follows_its_close)
+{
+	static unsigned char buf[70000];
+	int i, ret, n, closed;
+
+	for (i = 0; i < 50; i++) {
+		struct kssh_channel info = channel_info(100 + i, 200 + i);
+		int ch;
+
+		info.remote_window = 1 << 20;
+		ch = bind_channel(self->fd, &info);
+		ASSERT_LE(0, ch);
+		if (!fork()) {
+			/* a writer that does not know */
+			for (n = 0; n < 64; n++)
+				if (send(ch, buf, 1000, MSG_NOSIGNAL) < 0)
+					break;
+			_exit(0);
+		}
+		close(ch);
+		ASSERT_EQ(0, send_close(self->fd, 200 + i));
+		ASSERT_EQ(5, send(self->fd, "\x02\0\0\0\0", 5, 0));
+		wait(NULL);
+		closed = 0;
+		do {
+			ret = raw_recv(&self->rx, buf);
+			ASSERT_LT(0, ret);
+			if (buf[0] == SSH_MSG_CHANNEL_CLOSE)
+				closed++;
+			else if (buf[0] != SSH_MSG_IGNORE)
+				EXPECT_EQ(0, closed);
+		} while (buf[0] != SSH_MSG_IGNORE);
+		EXPECT_EQ(1, closed);
+		ASSERT_EQ(0, raw_send(&self->tx,
+				      (unsigned char[]){ 97, 0, 0, 0, 100 + i },
+				      5));
+		/* there may be the event that all has been sent */
+		do {
+			ret = recv_type(self->fd);
+		} while (ret == -ENOMSG);
+		EXPECT_EQ(SSH_MSG_CHANNEL_CLOSE, ret);
 	}
 }
 
