@@ -4,6 +4,17 @@
 
 #include "kssh.h"
 
+/* The MAC's key is as long as the MAC: RFC 6668 2. */
+#define CTR(bits, key_bytes, mac_id, mac_bytes, is_etm) {		\
+	.cipher		= KSSH_CIPHER_AES_##bits##_CTR,			\
+	.mac		= mac_id,					\
+	.key_len	= key_bytes,					\
+	.iv_len		= 16,						\
+	.layout		= { .block = 16, .clear_len = is_etm,		\
+			    .tag_len = mac_bytes },			\
+	.ops		= &kssh_ctr_ops,				\
+}
+
 static const struct kssh_cipher_desc kssh_cipher_table[] = {
 	{
 		.cipher		= KSSH_CIPHER_AES_128_GCM,
@@ -21,7 +32,27 @@ static const struct kssh_cipher_desc kssh_cipher_table[] = {
 		.layout		= { .block = 16, .clear_len = true,
 				    .tag_len = 16 },
 		.ops		= &kssh_gcm_ops,
+	}, {
+		.cipher		= KSSH_CIPHER_CHACHA20_POLY1305,
+		.mac		= KSSH_MAC_IMPLICIT,
+		.key_len	= 64,
+		/* the length does not count for the padding */
+		.layout		= { .block = 8, .clear_len = true,
+				    .tag_len = 16 },
+		.ops		= &kssh_chacha_ops,
 	},
+	CTR(128, 16, KSSH_MAC_HMAC_SHA2_256_ETM, 32, true),
+	CTR(128, 16, KSSH_MAC_HMAC_SHA2_512_ETM, 64, true),
+	CTR(128, 16, KSSH_MAC_HMAC_SHA2_256, 32, false),
+	CTR(128, 16, KSSH_MAC_HMAC_SHA2_512, 64, false),
+	CTR(192, 24, KSSH_MAC_HMAC_SHA2_256_ETM, 32, true),
+	CTR(192, 24, KSSH_MAC_HMAC_SHA2_512_ETM, 64, true),
+	CTR(192, 24, KSSH_MAC_HMAC_SHA2_256, 32, false),
+	CTR(192, 24, KSSH_MAC_HMAC_SHA2_512, 64, false),
+	CTR(256, 32, KSSH_MAC_HMAC_SHA2_256_ETM, 32, true),
+	CTR(256, 32, KSSH_MAC_HMAC_SHA2_512_ETM, 64, true),
+	CTR(256, 32, KSSH_MAC_HMAC_SHA2_256, 32, false),
+	CTR(256, 32, KSSH_MAC_HMAC_SHA2_512, 64, false),
 };
 
 static const struct kssh_cipher_desc *find_desc(u16 cipher, u16 mac)
@@ -45,7 +76,7 @@ struct kssh_cipher *kssh_cipher_alloc(const struct kssh_crypto_info *info)
 	if (!desc)
 		return ERR_PTR(-ENOENT);
 	if (info->key_len != desc->key_len || info->iv_len != desc->iv_len ||
-	    info->mac_key_len != desc->mac_key_len)
+	    info->mac_key_len != (desc->mac ? desc->layout.tag_len : 0))
 		return ERR_PTR(-EINVAL);
 
 	cipher = kzalloc(sizeof(*cipher), GFP_KERNEL);

@@ -6,6 +6,8 @@
 #ifndef _KSSH_COMPAT_H
 #define _KSSH_COMPAT_H
 
+#include <crypto/chacha.h>
+#include <crypto/poly1305.h>
 #include <linux/net.h>
 #include <linux/sysctl.h>
 #include <net/sock.h>
@@ -39,5 +41,37 @@
 #else
 #define KSSH_SYSCTL_CONST
 #endif
+
+/* the state of ChaCha has been a type of its own since 6.16 */
+#ifdef HAVE_CHACHA_STATE
+struct kssh_chacha {
+	struct chacha_state state;
+};
+
+#define KSSH_CHACHA(chacha)	(&(chacha)->state)
+#else
+struct kssh_chacha {
+	u32 state[CHACHA_STATE_WORDS];
+};
+
+#define KSSH_CHACHA(chacha)	((chacha)->state)
+#endif
+
+static inline void kssh_chacha_init(struct kssh_chacha *chacha, const u32 *key,
+				    const u8 *iv)
+{
+	chacha_init(KSSH_CHACHA(chacha), key, iv);
+}
+
+static inline void kssh_chacha_crypt(struct kssh_chacha *chacha, u8 *dst,
+				     const u8 *src, unsigned int len)
+{
+	chacha20_crypt(KSSH_CHACHA(chacha), dst, src, len);
+}
+
+static inline void kssh_chacha_wipe(struct kssh_chacha *chacha)
+{
+	memzero_explicit(chacha, sizeof(*chacha));
+}
 
 #endif /* _KSSH_COMPAT_H */

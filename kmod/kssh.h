@@ -88,7 +88,6 @@ struct kssh_cipher_ops {
  * @mac: KSSH_MAC_*
  * @key_len: bytes of key
  * @iv_len: bytes of IV
- * @mac_key_len: bytes of integrity key
  * @layout: what it asks of a packet
  * @ops: the code
  */
@@ -97,7 +96,6 @@ struct kssh_cipher_desc {
 	u16 mac;
 	u8 key_len;
 	u8 iv_len;
-	u8 mac_key_len;
 	struct kssh_layout layout;
 	const struct kssh_cipher_ops *ops;
 };
@@ -426,6 +424,12 @@ const char *kssh_cipher_driver(const struct kssh_cipher *cipher);
 
 /* cipher_gcm.c */
 extern const struct kssh_cipher_ops kssh_gcm_ops;
+
+/* cipher_chacha.c */
+extern const struct kssh_cipher_ops kssh_chacha_ops;
+
+/* cipher_ctr.c */
+extern const struct kssh_cipher_ops kssh_ctr_ops;
 
 /* packet_tx.c */
 void kssh_pkt_reset(struct kssh_tx_packet *pkt, u32 hdr_len);

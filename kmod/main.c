@@ -533,5 +533,5 @@ MODULE_AUTHOR("The kSSH authors");
 MODULE_DESCRIPTION("SSH-2 binary packet protocol as a TCP ULP");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS_TCP_ULP("ssh");
-/* without it AES runs in plain C */
-MODULE_SOFTDEP("pre: aesni_intel");
+/* without them AES and SHA-2 run in plain C; some kernels have them built in */
+MODULE_SOFTDEP("pre: aesni_intel sha256_ssse3 sha512_ssse3");

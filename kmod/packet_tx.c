@@ -93,7 +93,7 @@ int kssh_pkt_add(struct kssh_tx_packet *pkt, struct iov_iter *iter, u32 len,
 	}
 	if (!pkt->page) {
 		/* room for padding and tag, too */
-		err = pkt_alloc_page(pkt, more ? KSSH_TX_BUF : want + 64);
+		err = pkt_alloc_page(pkt, more ? KSSH_TX_BUF : want + 96);
 		if (err)
 			return err;
 	}

@@ -17,3 +17,4 @@ has RECVMSG_ADDR_LEN net/sock.h \
 has ULP_NET_ADMIN net/tcp.h 'get_info)([^)]*bool net_admin'
 has CONST_NET_SYSCTL net/net_namespace.h \
 	'register_net_sysctl_sz([^)]*const struct ctl_table \*table'
+has CHACHA_STATE crypto/chacha.h 'struct chacha_state {'

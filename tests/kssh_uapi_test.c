@@ -10,7 +10,6 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -27,6 +26,7 @@
 #include "core/core.h"
 #include "core/packet.h"
 #include "harness.h"
+#include "packet/cipher.h"
 
 #ifndef TCP_ULP
 #define TCP_ULP 31
@@ -68,28 +68,60 @@ static int attach(int fd)
 		       0;
 }
 
-static int cipher_key_len(int cipher)
-{
-	return cipher == KSSH_CIPHER_AES_128_GCM ? 16 : 32;
-}
+/* A cipher and its MAC in one number. */
+#define SUITE(cipher, mac)	((cipher) | (mac) << 8)
+#define CTR128_256_ETM \
+	SUITE(KSSH_CIPHER_AES_128_CTR, KSSH_MAC_HMAC_SHA2_256_ETM)
+#define CTR192_512_ETM \
+	SUITE(KSSH_CIPHER_AES_192_CTR, KSSH_MAC_HMAC_SHA2_512_ETM)
+#define CTR128_512 SUITE(KSSH_CIPHER_AES_128_CTR, KSSH_MAC_HMAC_SHA2_512)
+#define CTR256_256 SUITE(KSSH_CIPHER_AES_256_CTR, KSSH_MAC_HMAC_SHA2_256)
+
+#define SUITE_VARIANTS(fixture)                                               \
+	FIXTURE_VARIANT_ADD(fixture,                                          \
+			    aes128_gcm){ .cipher = KSSH_CIPHER_AES_128_GCM }; \
+	FIXTURE_VARIANT_ADD(fixture,                                          \
+			    aes256_gcm){ .cipher = KSSH_CIPHER_AES_256_GCM }; \
+	FIXTURE_VARIANT_ADD(fixture, chacha20_poly1305){                      \
+		.cipher = KSSH_CIPHER_CHACHA20_POLY1305                       \
+	};                                                                    \
+	FIXTURE_VARIANT_ADD(fixture,                                          \
+			    aes128_ctr_256_etm){ .cipher = CTR128_256_ETM };  \
+	FIXTURE_VARIANT_ADD(fixture,                                          \
+			    aes192_ctr_512_etm){ .cipher = CTR192_512_ETM };  \
+	FIXTURE_VARIANT_ADD(fixture, aes128_ctr_512){ .cipher = CTR128_512 }; \
+	FIXTURE_VARIANT_ADD(fixture, aes256_ctr_256)                          \
+	{                                                                     \
+		.cipher = CTR256_256                                          \
+	}
 
 /* Keys of a direction: the seed makes them different. */
-static struct kssh_crypto_info crypto_info(int cipher, int seed, uint32_t seq,
+static struct kssh_crypto_info crypto_info(int suite, int seed, uint32_t seq,
 					   int flags)
 {
 	struct kssh_crypto_info info = {
 		.version = KSSH_API_VERSION,
-		.cipher = cipher,
+		.cipher = suite & 0xff,
+		.mac = suite >> 8,
 		.flags = flags,
 		.pkt_seq = seq,
-		.key_len = cipher_key_len(cipher),
-		.iv_len = 12,
 	};
+	const struct cipher_desc *cipher = cipher_by_id(info.cipher);
+	const struct mac_desc *mac = mac_by_id(info.mac);
+	int i;
 
-	memset(info.key, seed, info.key_len);
+	info.key_len = cipher->key_len;
+	info.iv_len = cipher->iv_len;
+	info.mac_key_len = mac ? mac->key_len : 0;
+	for (i = 0; i < info.key_len; i++)
+		info.key[i] = seed + i;
+	memset(info.mac_key, seed + 2, info.mac_key_len);
 	memset(info.iv, seed + 1, info.iv_len);
-	/* the invocation counter is about to carry */
-	info.iv[11] = 0xfe;
+	/* counters are about to carry */
+	if (info.iv_len == 16)
+		memset(info.iv + 7, 0xff, 8);
+	if (info.iv_len)
+		info.iv[info.iv_len - 1] = 0xfe;
 	return info;
 }
 
@@ -298,8 +330,7 @@ FIXTURE_VARIANT(kssh)
 	int cipher;
 };
 
-FIXTURE_VARIANT_ADD(kssh, aes128_gcm){ .cipher = KSSH_CIPHER_AES_128_GCM };
-FIXTURE_VARIANT_ADD(kssh, aes256_gcm){ .cipher = KSSH_CIPHER_AES_256_GCM };
+SUITE_VARIANTS(kssh);
 
 FIXTURE_SETUP(kssh)
 {
@@ -1175,18 +1206,32 @@ TEST(plain_tcp_before_the_keys)
 
 struct raw {
 	int fd;
-	unsigned char key[32], iv[12];
-	int key_len;
+	struct newkeys keys;
+	struct cipher *cipher;
+	uint32_t pkt_seq;
 };
 
 static void raw_init(struct raw *raw, int fd, int cipher, int seed)
 {
 	struct kssh_crypto_info info = crypto_info(cipher, seed, 0, 0);
 
-	raw->fd = fd;
-	raw->key_len = info.key_len;
-	memcpy(raw->key, info.key, 32);
-	memcpy(raw->iv, info.iv, 12);
+	*raw = (struct raw){ .fd = fd };
+	raw->keys.cipher = info.cipher;
+	raw->keys.mac = info.mac;
+	raw->keys.key_len = info.key_len;
+	raw->keys.iv_len = info.iv_len;
+	raw->keys.mac_key_len = info.mac_key_len;
+	memcpy(raw->keys.key, info.key, info.key_len);
+	memcpy(raw->keys.iv, info.iv, info.iv_len);
+	memcpy(raw->keys.mac_key, info.mac_key, info.mac_key_len);
+}
+
+/* Which direction it is for shows when it is used. */
+static const struct kssh_layout *raw_layout(struct raw *raw, bool tx)
+{
+	if (!raw->cipher)
+		EXPECT_EQ(0, cipher_alloc(&raw->cipher, &raw->keys, tx));
+	return cipher_layout(raw->cipher);
 }
 
 /*
@@ -1196,29 +1241,19 @@ static void raw_init(struct raw *raw, int fd, int cipher, int seed)
 static int raw_seal(struct raw *raw, const unsigned char *pkt, int len,
 		    unsigned char *out)
 {
-	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
-	int n;
+	const struct kssh_layout *layout = raw_layout(raw, true);
 
-	EVP_EncryptInit_ex(
-		ctx, raw->key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm(),
-		NULL, raw->key, raw->iv);
-	memcpy(out, pkt, 4);
-	EVP_EncryptUpdate(ctx, NULL, &n, pkt, 4);
-	EVP_EncryptUpdate(ctx, out + 4, &n, pkt + 4, len - 4);
-	EVP_EncryptFinal_ex(ctx, out + 4 + n, &n);
-	EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, 16, out + len);
-	EVP_CIPHER_CTX_free(ctx);
-	kssh_put_be64(raw->iv + 4, kssh_get_be64(raw->iv + 4) + 1);
-	return len + 16;
+	memcpy(out, pkt, len);
+	EXPECT_EQ(0, cipher_seal(raw->cipher, raw->pkt_seq++, out, len - 4));
+	return len + layout->tag_len;
 }
 
 /* A packet around @payload; @pad < 0 takes the right padding. */
 static int raw_packet(struct raw *raw, const void *payload, int len, int pad,
 		      unsigned char *out)
 {
-	struct kssh_layout layout = { 16, true, 16 };
 	unsigned char *pkt = calloc(1, len + 600);
-	int right = kssh_pad_len(&layout, len), ret;
+	int right = kssh_pad_len(raw_layout(raw, true), len), ret;
 
 	kssh_put_be32(pkt, 1 + len + right);
 	pkt[4] = pad < 0 ? right : pad;
@@ -1262,31 +1297,25 @@ static int raw_adjust(struct raw *raw, uint32_t id, uint32_t bytes)
 /* The next packet of the other side, opened; its payload's length. */
 static int raw_recv(struct raw *raw, unsigned char *payload)
 {
-	unsigned char pkt[70000], out[70000];
-	EVP_CIPHER_CTX *ctx;
-	int n, len, ok;
+	const struct kssh_layout *layout = raw_layout(raw, false);
+	int need = cipher_len_need(raw->cipher), rest;
+	unsigned char pkt[70000];
+	uint32_t len;
 
-	if (read_all(raw->fd, pkt, 4) != 4)
+	if (read_all(raw->fd, pkt, need) != need)
 		return -EPIPE;
-	len = kssh_get_be32(pkt);
-	if (len > 66000 || read_all(raw->fd, pkt + 4, len + 16) != len + 16)
+	if (cipher_open_len(raw->cipher, raw->pkt_seq, pkt, &len) ||
+	    len > 66000)
 		return -EMSGSIZE;
-	ctx = EVP_CIPHER_CTX_new();
-	EVP_DecryptInit_ex(
-		ctx, raw->key_len == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm(),
-		NULL, raw->key, raw->iv);
-	EVP_DecryptUpdate(ctx, NULL, &n, pkt, 4);
-	EVP_DecryptUpdate(ctx, out, &n, pkt + 4, len);
-	EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, 16, pkt + 4 + len);
-	ok = EVP_DecryptFinal_ex(ctx, out + n, &n) > 0;
-	EVP_CIPHER_CTX_free(ctx);
-	kssh_put_be64(raw->iv + 4, kssh_get_be64(raw->iv + 4) + 1);
-	if (!ok)
+	rest = 4 + len + layout->tag_len - need;
+	if (read_all(raw->fd, pkt + need, rest) != rest)
+		return -EMSGSIZE;
+	if (cipher_open(raw->cipher, raw->pkt_seq++, pkt, len))
 		return -EBADMSG;
-	if (len % 16 || out[0] < 4)
+	if (pkt[4] < 4)
 		return -EPROTO;
-	memcpy(payload, out + 1, len - 1 - out[0]);
-	return len - 1 - out[0];
+	memcpy(payload, pkt + 5, len - 1 - pkt[4]);
+	return len - 1 - pkt[4];
 }
 
 FIXTURE(peer)
@@ -1300,8 +1329,7 @@ FIXTURE_VARIANT(peer)
 	int cipher;
 };
 
-FIXTURE_VARIANT_ADD(peer, aes128_gcm){ .cipher = KSSH_CIPHER_AES_128_GCM };
-FIXTURE_VARIANT_ADD(peer, aes256_gcm){ .cipher = KSSH_CIPHER_AES_256_GCM };
+SUITE_VARIANTS(peer);
 
 FIXTURE_SETUP(peer)
 {
@@ -1387,6 +1415,53 @@ TEST_F(peer, understands_what_we_send)
 	ASSERT_EQ(500, read_all(self->ch, buf, 500));
 }
 
+/* Closely where something ends: a block, a page, our buffers, a packet. */
+static int next_len(int len)
+{
+	static const int close[][2] = { { 1, 150 },	 { 980, 1030 },
+					{ 2030, 2060 },	 { 4060, 4110 },
+					{ 8150, 8200 },	 { 16350, 16400 },
+					{ 32600, 32768 } };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(close); i++)
+		if (len >= close[i][0] && len < close[i][1])
+			return len + 1;
+	for (i = 0; i < ARRAY_SIZE(close); i++)
+		if (len < close[i][0] && len + 397 > close[i][0])
+			return close[i][0];
+	return len + 397;
+}
+
+/* Against libcrypto: packets of many lengths, in both directions. */
+TEST_F_TIMEOUT(peer, packets_of_many_lengths, 300)
+{
+	static unsigned char data[40000], buf[70000];
+	int len, ret;
+
+	fill(data, sizeof(data), 3);
+	for (len = 1; len <= 32768; len = next_len(len)) {
+		ASSERT_EQ(0, raw_adjust(&self->tx, 1, len));
+		ASSERT_EQ(len, write_all(self->ch, data, len));
+		ret = raw_recv(&self->rx, buf);
+		/* our own packets hold a little less than what the peer takes */
+		if (ret < 9 + len) {
+			ASSERT_LT(32000, len);
+			ASSERT_EQ(0, memcmp(buf + 9, data, ret - 9));
+			ASSERT_EQ(len - (ret - 9) + 9,
+				  raw_recv(&self->rx, buf));
+			continue;
+		}
+		ASSERT_EQ(9 + len, ret);
+		ASSERT_EQ(0, memcmp(buf + 9, data, len));
+	}
+	for (len = 1; len <= 32768; len = next_len(len)) {
+		ASSERT_EQ(0, raw_data(&self->tx, 1, len));
+		ASSERT_EQ(len, read_all(self->ch, buf, len));
+		ASSERT_EQ(0, buf[len - 1]);
+	}
+}
+
 TEST_F(peer, wrong_mac)
 {
 	unsigned long before = stat_value("KsshBadMac");
@@ -1409,12 +1484,13 @@ TEST_F(peer, impossible_lengths)
 					 5,	     15,	 17,
 					 33,	     262145,	 262160,
 					 0x7fffffff, 0x80000000, 0xffffffff };
-	struct raw rx;
+	struct raw tx, rx;
 	unsigned int i;
+	int len;
 
 	for (i = 0; i < ARRAY_SIZE(lens); i++) {
 		unsigned long before = stat_value("KsshBadLength");
-		unsigned char pkt[64] = { 0 };
+		unsigned char pkt[68] = { 0 }, out[68 + 64];
 		int fds[2], ch;
 
 		ASSERT_EQ(0, tcp_pair(fds));
@@ -1425,8 +1501,11 @@ TEST_F(peer, impossible_lengths)
 			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
 		ch = channel(fds[0], 1, 2);
 		raw_init(&rx, fds[1], variant->cipher, 1);
+		raw_init(&tx, fds[1], variant->cipher, 9);
 		kssh_put_be32(pkt, lens[i]);
-		ASSERT_EQ(64, write_all(fds[1], pkt, 64));
+		len = raw_layout(&tx, true)->clear_len ? 68 : 64;
+		raw_seal(&tx, pkt, len, out);
+		ASSERT_EQ(64, write_all(fds[1], out, 64));
 		expect_fault(fds[0], ch, &rx, -EMSGSIZE, "KsshBadLength",
 			     before);
 		close(ch);

@@ -69,9 +69,7 @@ class Env:
         self.grace_port, self.grace = args.grace_port, args.grace
         self.user, self.key = args.user, load_key(args.key)
         self.many = 10000 if args.heavy else 2000
-        self.ciphers = [GCM128, GCM256]
-        if self.path == "user":
-            self.ciphers = [GCM128, CHACHA, CTR_ETM, CTR_MAC]
+        self.ciphers = [GCM128, CHACHA, CTR_ETM, CTR_MAC]
         if args.ciphers:
             self.ciphers = args.ciphers.split()
         self.peers = []

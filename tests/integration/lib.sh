@@ -286,11 +286,6 @@ logged=0
 port=0
 spare=()	# "pid log processes descriptors" of other servers
 
-# What the module can do. A client that may would choose something else.
-kernel_ciphers=${KSSH_KERNEL_CIPHERS:-aes128-gcm@openssh.com
-	aes256-gcm@openssh.com}
-kernel_ciphers=$(echo $kernel_ciphers) # one space between them
-
 # conf_write FILE PORT LINE...: our lines first, they win
 conf_write()
 {
@@ -320,8 +315,6 @@ conf_write()
 			echo "LogLevel VERBOSE"
 			echo "DataPath $KSSH_PATH"
 		fi
-		[ "$KSSH_PATH" != kernel ] ||
-			echo "Ciphers ${kernel_ciphers// /,}"
 	} | awk -v stock="${KSSH_SSHD:-}" '
 		tolower($1) == "datapath" && (stock || seen++) { next }
 		{ print }' >"$file"
@@ -462,13 +455,16 @@ check_path()
 	logged=$((logged + $(grep -c "data path kernel " "$server_log")))
 }
 
-# The module has served just the connections that the servers' logs speak of.
+# The module has served the connections that the servers' logs speak of, and
+# maybe some whose peer was gone before it could be told which path it is.
 check_conns()
 {
 	[ "$KSSH_PATH" = kernel ] && [ -z "${KSSH_SSHD:-}${any_path:-}" ] ||
 		return 0
-	tap_is "$(($(stat_get KsshConns) - start_conns))" "$logged" \
-		"connections of the module and in the logs"
+	local conns=$(($(stat_get KsshConns) - start_conns))
+
+	[ "$conns" -ge "$logged" ] ||
+		tap_fail "$conns connections of the module, $logged in the logs"
 }
 
 # No report of a sanitizer, no crash.

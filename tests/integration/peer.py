@@ -282,6 +282,7 @@ class Peer:
         self.cipher, self.strict, self.ext_info = cipher, strict, ext_info
         self.user, self.key = user, key
         self.kex_name, self.rekey_cipher = "curve25519-sha256", None
+        self.rx_cipher = None  # if the other direction has another
         self.sock = socket.create_connection(("127.0.0.1", port), HANG)
         self.sock.settimeout(HANG)
         if nodelay:
@@ -458,14 +459,16 @@ class Peer:
 
     def kexinit(self, follows=False, **lists):
         cipher, _, mac = (self.rekey_cipher or self.cipher).partition("+")
+        rx_cipher, _, rx_mac = (self.rx_cipher or self.rekey_cipher or
+                                self.cipher).partition("+")
         kex = [self.kex_name]
         if self.session_id is None:
             kex += ["kex-strict-c-v00@openssh.com"] if self.strict else []
             kex += ["ext-info-c"] if self.ext_info else []
         names = {"kex": ",".join(kex), "hostkey": "ssh-ed25519",
-                 "cipher_c2s": cipher, "cipher_s2c": cipher,
+                 "cipher_c2s": cipher, "cipher_s2c": rx_cipher,
                  "mac_c2s": mac or "hmac-sha2-256",
-                 "mac_s2c": mac or "hmac-sha2-256",
+                 "mac_s2c": rx_mac or "hmac-sha2-256",
                  "comp_c2s": "none", "comp_s2c": "none",
                  "lang_c2s": "", "lang_s2c": ""}
         assert set(lists) <= set(names)
@@ -523,6 +526,8 @@ class Peer:
 
     def keys(self, letters, sending):
         name = self.rekey_cipher or self.cipher
+        if not sending and self.rx_cipher:
+            name = self.rx_cipher
         key, iv, mac = cipher_sizes(name)
         return make_cipher(name, self.derive(letters[1:2], key),
                            self.derive(letters[0:1], iv),

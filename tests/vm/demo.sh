@@ -51,6 +51,8 @@ client_options()
 	opts=(-i "$keys/id" -o "UserKnownHostsFile=$keys/known_hosts"
 		-o BatchMode=yes -o IdentitiesOnly=yes -o ConnectTimeout=60
 		-o "HostKeyAlias=kssh-demo" -o "RekeyLimit=$limit")
+	# on the other side what the client likes best, chacha20-poly1305
+	[ "$where" != guest ] || opts+=(-o "Ciphers=aes128-gcm@openssh.com")
 	far=/home/$user/$where
 }
 

@@ -299,12 +299,6 @@ static int kernel_start(struct conn *conn, const struct transport_state *state)
 
 	if (!ck)
 		return err;
-	/* each direction has its own */
-	err = -ENOENT;
-	if (!ulp_has_cipher(state->tx.cipher) ||
-	    !ulp_has_cipher(state->rx.cipher))
-		goto err_free;
-	err = -ENOMEM;
 	ck->conn = conn;
 	ck->fd = conn->args->tcp_fd;
 	ck->out_tail = &ck->out;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 /* Key exchanges after the first one, RFC 4253 9. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "channel/conn.h"
 #include "lib/log.h"
 #include "monitor/monitor.h"
-#include "offload/ulp.h"
 
 bool conn_tx_gated(const struct conn *conn)
 {
@@ -60,22 +58,11 @@ static int begin(struct conn *conn)
 		.ciphers = conf->ciphers,
 		.macs = conf->macs,
 	};
-	char *kept = NULL;
-	int err;
 
 	conn->rekey_due = false;
-	/* there is no way back from the kernel to another cipher */
-	if (conn->path == &conn_path_kernel) {
-		kept = ulp_keep_ciphers(conf->ciphers);
-		if (!kept)
-			return -ENOMEM;
-		proposal.ciphers = kept;
-	}
-	err = kex_alloc(&conn->kex, &proposal, &rekey_ops, conn,
-			conn->ids.client_version, conn->ids.server_version,
-			&conn->ids, NULL);
-	free(kept);
-	return err;
+	return kex_alloc(&conn->kex, &proposal, &rekey_ops, conn,
+			 conn->ids.client_version, conn->ids.server_version,
+			 &conn->ids, NULL);
 }
 
 /* What was held back goes out under the new keys, in order. */

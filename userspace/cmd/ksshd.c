@@ -184,36 +184,12 @@ static int load_conf(const struct options *opt, struct conf *conf)
 	return first_err ? first_err : err;
 }
 
-/*
- * DataPath kernel: only what the module can do is offered, so that clients
- * which would rather have something else do not end up with nothing.
- */
-static int keep_kernel_ciphers(struct conf *conf)
-{
-	char *kept;
-
-	if (conf->data_path != DATA_PATH_KERNEL)
-		return 0;
-	kept = ulp_keep_ciphers(conf->ciphers);
-	if (!kept)
-		return -ENOMEM;
-	free(conf->ciphers);
-	conf->ciphers = kept;
-	if (kept[0])
-		return 0;
-	log_error(
-		"DataPath kernel: the module has none of the Ciphers; use DataPath auto, or add aes128-gcm@openssh.com");
-	return -EINVAL;
-}
-
 static int load_server(void *arg, struct server *server)
 {
 	const struct options *opt = arg;
 	int err;
 
 	err = load_conf(opt, &server->conf);
-	if (!err)
-		err = keep_kernel_ciphers(&server->conf);
 	if (!err)
 		err = host_keys_load(&server->host_keys, &server->conf);
 	return err;

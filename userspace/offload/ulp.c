@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -12,7 +10,6 @@
 
 #include "lib/mem.h"
 #include "offload/ulp.h"
-#include "packet/cipher.h"
 
 int ulp_attach(int fd)
 {
@@ -85,34 +82,6 @@ int ulp_channel(int fd, const struct kssh_channel *channel)
 	if (ioctl(fd, SIOCKSSHCHANNEL, &arg) < 0)
 		return -errno;
 	return arg.fd;
-}
-
-bool ulp_has_cipher(uint16_t cipher)
-{
-	return cipher == KSSH_CIPHER_AES_128_GCM ||
-	       cipher == KSSH_CIPHER_AES_256_GCM;
-}
-
-char *ulp_keep_ciphers(const char *list)
-{
-	char *copy = strdup(list), *kept = strdup(list);
-	char *from = copy, *to = kept;
-	const struct cipher_desc *desc;
-	const char *name;
-
-	while (copy && kept && (name = strsep(&from, ","))) {
-		desc = cipher_by_name(name);
-		if (desc && ulp_has_cipher(desc->id))
-			to += sprintf(to, "%s%s", to == kept ? "" : ",", name);
-	}
-	if (kept)
-		*to = '\0';
-	if (!copy) {
-		free(kept);
-		kept = NULL;
-	}
-	free(copy);
-	return kept;
 }
 
 bool ulp_present(void)

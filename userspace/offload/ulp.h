@@ -26,9 +26,6 @@ int ulp_channel(int fd, const struct kssh_channel *channel);
 /* Can the module of this version take the cipher? KSSH_CIPHER_* */
 /* Packets received so far, all keys; 0 if that cannot be told. */
 uint64_t ulp_rx_packets(int fd);
-bool ulp_has_cipher(uint16_t cipher);
-/* Those names of a list that it can do: allocated, maybe "", or NULL. */
-char *ulp_keep_ciphers(const char *list);
 
 /* Is the module there? For log lines and -t; loads nothing. */
 bool ulp_present(void);

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * chacha20-poly1305@openssh.com, as OpenSSH's PROTOCOL.chacha20poly1305 has it:
+ * one key for the length, one for the rest; the nonce is the packet sequence
+ * number; the tag is over length and rest as they are on the wire.
+ */
+#include <crypto/utils.h>
+#include <linux/slab.h>
+#include <linux/unaligned.h>
+
+#include "kssh.h"
+
+#define CHACHA_BLOCK		64
+#define CHACHA_KEY		32
+#define POLY_KEY		32
+#define POLY_TAG		16
+/* Cipher and MAC take turns while the bytes are in the cache. */
+#define CHACHA_CHUNK		4096
+
+/**
+ * struct chacha - keys of a direction
+ * @main: K_2, for everything but the length
+ * @header: K_1, for the length
+ */
+struct chacha {
+	u32 main[CHACHA_KEY / sizeof(u32)];
+	u32 header[CHACHA_KEY / sizeof(u32)];
+};
+
+static void load_key(u32 *to, const u8 *from)
+{
+	int i;
+
+	for (i = 0; i < CHACHA_KEY / sizeof(u32); i++)
+		to[i] = get_unaligned_le32(from + i * sizeof(u32));
+}
+
+static int chacha_setup(struct kssh_cipher *cipher,
+			const struct kssh_crypto_info *info)
+{
+	struct chacha *chacha;
+
+	chacha = kzalloc(sizeof(*chacha), GFP_KERNEL);
+	if (!chacha)
+		return -ENOMEM;
+	load_key(chacha->main, info->key);
+	load_key(chacha->header, info->key + CHACHA_KEY);
+	cipher->priv = chacha;
+	return 0;
+}
+
+static void chacha_destroy(struct kssh_cipher *cipher)
+{
+	kfree_sensitive(cipher->priv);
+}
+
+/*
+ * PROTOCOL.chacha20poly1305: "a uint64 containing the packet sequence number
+ * in network byte order" is the nonce; before it the block counter.
+ */
+static void chacha_begin(struct kssh_chacha *state, const u32 *key,
+			 u32 pkt_seq, u32 block)
+{
+	u8 iv[16] = { 0 };
+
+	put_unaligned_le32(block, iv);
+	kssh_put_be32(iv + 12, pkt_seq);
+	kssh_chacha_init(state, key, iv);
+}
+
+static void chacha_length(const struct chacha *chacha, u32 pkt_seq, u8 *to,
+			  const u8 *from)
+{
+	struct kssh_chacha state;
+
+	chacha_begin(&state, chacha->header, pkt_seq, 0);
+	kssh_chacha_crypt(&state, to, from, 4);
+	kssh_chacha_wipe(&state);
+}
+
+/* The MAC's key is the start of block 0; the state goes on at block 1. */
+static void chacha_start(const struct chacha *chacha, u32 pkt_seq,
+			 struct kssh_chacha *state,
+			 struct poly1305_desc_ctx *poly)
+{
+	u8 block[CHACHA_BLOCK] = { 0 };
+
+	chacha_begin(state, chacha->main, pkt_seq, 0);
+	kssh_chacha_crypt(state, block, block, sizeof(block));
+	poly1305_init(poly, block);
+	memzero_explicit(block, sizeof(block));
+}
+
+/**
+ * struct walk - a place in a packet
+ * @sg: the piece
+ * @off: offset in it
+ */
+struct walk {
+	struct scatterlist *sg;
+	u32 off;
+};
+
+/* The next bytes that lie together, up to @want. */
+static u8 *walk_get(struct walk *walk, u32 want, u32 *len)
+{
+	if (walk->off == walk->sg->length) {
+		walk->sg = sg_next(walk->sg);
+		walk->off = 0;
+	}
+	*len = min(want, walk->sg->length - walk->off);
+	return sg_virt(walk->sg) + walk->off;
+}
+
+/* How many of @left bytes are next: whole blocks but at the end. */
+static u32 chunk_len(struct walk walk, u32 left)
+{
+	u32 n;
+
+	walk_get(&walk, min_t(u32, left, CHACHA_CHUNK), &n);
+	if (n < left)
+		n = round_down(n, CHACHA_BLOCK);
+	return n ?: min_t(u32, left, CHACHA_BLOCK);
+}
+
+/* A block that two pieces share: through a buffer of our own. */
+static void crypt_edge(struct kssh_chacha *state, struct walk walk, u32 len)
+{
+	u8 block[CHACHA_BLOCK], *p;
+	struct walk back = walk;
+	u32 done, n;
+
+	for (done = 0; done < len; done += n) {
+		p = walk_get(&walk, len - done, &n);
+		memcpy(block + done, p, n);
+		walk.off += n;
+	}
+	kssh_chacha_crypt(state, block, block, len);
+	for (done = 0; done < len; done += n) {
+		p = walk_get(&back, len - done, &n);
+		memcpy(p, block + done, n);
+		back.off += n;
+	}
+	memzero_explicit(block, sizeof(block));
+}
+
+static void crypt_chunk(struct kssh_chacha *state, struct walk walk, u32 len)
+{
+	u32 n;
+	u8 *p = walk_get(&walk, len, &n);
+
+	if (n == len)
+		kssh_chacha_crypt(state, p, p, n);
+	else
+		crypt_edge(state, walk, len);
+}
+
+static void mac_chunk(struct poly1305_desc_ctx *poly, struct walk *walk,
+		      u32 len)
+{
+	u32 n;
+	u8 *p;
+
+	for (; len; len -= n) {
+		p = walk_get(walk, len, &n);
+		poly1305_update(poly, p, n);
+		walk->off += n;
+	}
+}
+
+static int chacha_seal(struct kssh_cipher *cipher, u32 pkt_seq,
+		       struct scatterlist *sg, u32 pkt_len)
+{
+	struct poly1305_desc_ctx poly;
+	struct walk walk = { .sg = sg };
+	struct kssh_chacha state;
+	u8 tag[POLY_TAG];
+	u32 left, n;
+
+	chacha_length(cipher->priv, pkt_seq, sg_virt(sg), sg_virt(sg));
+	chacha_start(cipher->priv, pkt_seq, &state, &poly);
+	mac_chunk(&poly, &walk, 4);
+	for (left = pkt_len; left; left -= n) {
+		n = chunk_len(walk, left);
+		crypt_chunk(&state, walk, n);
+		mac_chunk(&poly, &walk, n);
+	}
+	poly1305_final(&poly, tag);
+	sg_pcopy_from_buffer(sg, sg_nents(sg), tag, sizeof(tag), 4 + pkt_len);
+	kssh_chacha_wipe(&state);
+	return 0;
+}
+
+static u32 chacha_open_len(struct kssh_cipher *cipher, u32 pkt_seq,
+			   const u8 *hdr)
+{
+	u8 len[4];
+
+	chacha_length(cipher->priv, pkt_seq, len, hdr);
+	return kssh_get_be32(len);
+}
+
+/* Decrypts as it goes: the memory is ours, and dropped if the tag is wrong. */
+static int chacha_open(struct kssh_cipher *cipher, u32 pkt_seq,
+		       struct scatterlist *sg, u32 pkt_len)
+{
+	struct walk walk = { .sg = sg }, here;
+	struct poly1305_desc_ctx poly;
+	u8 tag[POLY_TAG], want[POLY_TAG];
+	struct kssh_chacha state;
+	u32 left, n;
+
+	chacha_start(cipher->priv, pkt_seq, &state, &poly);
+	mac_chunk(&poly, &walk, 4);
+	for (left = pkt_len; left; left -= n) {
+		n = chunk_len(walk, left);
+		here = walk;
+		mac_chunk(&poly, &walk, n);
+		crypt_chunk(&state, here, n);
+	}
+	poly1305_final(&poly, want);
+	sg_pcopy_to_buffer(sg, sg_nents(sg), tag, sizeof(tag), 4 + pkt_len);
+	kssh_chacha_wipe(&state);
+	return crypto_memneq(tag, want, sizeof(tag)) ? -EBADMSG : 0;
+}
+
+static const char *chacha_driver(const struct kssh_cipher *cipher)
+{
+	return "chacha20-poly1305-lib";
+}
+
+const struct kssh_cipher_ops kssh_chacha_ops = {
+	.setup		= chacha_setup,
+	.destroy	= chacha_destroy,
+	.seal		= chacha_seal,
+	.open_len	= chacha_open_len,
+	.open		= chacha_open,
+	.driver		= chacha_driver,
+};
