@@ -517,19 +517,11 @@ static void tx_pending(struct kssh_context *ctx)
 
 static void tx_wake_writers(struct kssh_context *ctx)
 {
-	struct kssh_chan_sock *csk;
 	struct kssh_chan *chan;
 	unsigned long id = 0;
-	int i;
 
 	while ((chan = kssh_chan_next(ctx, &id))) {
-		for (i = 0; i < ARRAY_SIZE(chan->csk); i++) {
-			csk = kssh_chan_sock_get(chan, i);
-			if (!csk)
-				continue;
-			kssh_wake(&csk->sk, EPOLLOUT | EPOLLWRNORM);
-			sock_put(&csk->sk);
-		}
+		kssh_chan_wake_writers(chan);
 		kssh_chan_put(chan);
 	}
 }

@@ -1318,6 +1318,18 @@ static int raw_recv(struct raw *raw, unsigned char *payload)
 	return len - 1 - pkt[4];
 }
 
+/* A connection of its own for one fault: returns its channel 1. */
+static int peer_open(int fds[2], struct raw *tx, struct raw *rx, int cipher)
+{
+	EXPECT_EQ(0, tcp_pair(fds));
+	EXPECT_EQ(0, attach(fds[0]));
+	EXPECT_EQ(0, new_keys(fds[0], KSSH_TX, cipher, 1, 0, 0));
+	EXPECT_EQ(0, new_keys(fds[0], KSSH_RX, cipher, 9, 0, 0));
+	raw_init(rx, fds[1], cipher, 1);
+	raw_init(tx, fds[1], cipher, 9);
+	return channel(fds[0], 1, 2);
+}
+
 FIXTURE(peer)
 {
 	int fd, ch;
@@ -1493,15 +1505,7 @@ TEST_F(peer, impossible_lengths)
 		unsigned char pkt[68] = { 0 }, out[68 + 64];
 		int fds[2], ch;
 
-		ASSERT_EQ(0, tcp_pair(fds));
-		ASSERT_EQ(0, attach(fds[0]));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
-		ch = channel(fds[0], 1, 2);
-		raw_init(&rx, fds[1], variant->cipher, 1);
-		raw_init(&tx, fds[1], variant->cipher, 9);
+		ch = peer_open(fds, &tx, &rx, variant->cipher);
 		kssh_put_be32(pkt, lens[i]);
 		len = raw_layout(&tx, true)->clear_len ? 68 : 64;
 		raw_seal(&tx, pkt, len, out);
@@ -1600,17 +1604,8 @@ TEST_F(peer, malformed_channel_messages)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		unsigned long before = stat_value("KsshProtocol");
 		struct raw tx, rx;
-		int fds[2], ch;
+		int fds[2], ch = peer_open(fds, &tx, &rx, variant->cipher);
 
-		ASSERT_EQ(0, tcp_pair(fds));
-		ASSERT_EQ(0, attach(fds[0]));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
-		ch = channel(fds[0], 1, 2);
-		raw_init(&rx, fds[1], variant->cipher, 1);
-		raw_init(&tx, fds[1], variant->cipher, 9);
 		ASSERT_EQ(0, raw_send(&tx, bad[i].msg, bad[i].len));
 		expect_fault(fds[0], ch, &rx, -EPROTO, "KsshProtocol", before);
 		close(ch);
@@ -1632,17 +1627,8 @@ TEST_F(peer, messages_of_other_layers_behind_kexinit)
 	for (i = 0; i < ARRAY_SIZE(late); i++) {
 		unsigned long before = stat_value("KsshProtocol");
 		struct raw tx, rx;
-		int fds[2], ch;
+		int fds[2], ch = peer_open(fds, &tx, &rx, variant->cipher);
 
-		ASSERT_EQ(0, tcp_pair(fds));
-		ASSERT_EQ(0, attach(fds[0]));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
-		ASSERT_EQ(0,
-			  new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
-		ch = channel(fds[0], 1, 2);
-		raw_init(&rx, fds[1], variant->cipher, 1);
-		raw_init(&tx, fds[1], variant->cipher, 9);
 		ASSERT_EQ(0, raw_data(&tx, 1, 5));
 		ASSERT_EQ(0, raw_send(&tx, "\x14", 1));
 		/* these may come */
