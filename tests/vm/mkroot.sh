@@ -56,7 +56,7 @@ host_tools()
 }
 
 # Hook of mmdebstrap: the newest release of the series $1, or of the newest
-# series if the archive has it no more.
+# series if the archive has it no more, in the flavour $2.
 newest()
 {
 	local series=${1//./\\.}
@@ -66,7 +66,7 @@ newest()
 			awk '{ print 0, $1 }'
 		apt-cache search --names-only "^linux-headers-$series\\." |
 			awk '{ print 1, $1 }'
-	} | grep -E '^[01] linux-headers-[0-9.]+\+deb[0-9]+-amd64$' |
+	} | grep -E "^[01] linux-headers-[0-9.]+\\+deb[0-9]+-$2\$" |
 		sort -k1,1n -k2,2V | tail -n 1 | sed 's/.*headers-//'
 }
 
@@ -95,29 +95,30 @@ unpack()
 # 6.12 is one package, later ones are three.
 add_kernel()
 {
-	local root=$1 rel=$2 pkg pkgs=() abi
+	local root=$1 rel=$2 pkg pkgs=() abi name
 
-	abi=${rel%-amd64}
+	abi=${rel%-amd64} abi=${abi%-rt} name=${3:-}
 	for pkg in "linux-image-$rel" "linux-binary-$rel" \
 		"linux-modules-$rel" "linux-headers-$rel" \
-		"linux-headers-$abi-common" "linux-kbuild-$abi"; do
+		"linux-headers-$abi-common$name" "linux-kbuild-$abi"; do
 		apt-cache show "$pkg" >/dev/null 2>&1 && pkgs+=("$pkg")
 	done
 	unpack "$root" "$root/tmp/kernel" "${pkgs[@]}"
 	[ -e "$root/boot/vmlinuz-$rel" ] ||
 		cp "$root/usr/lib/modules/$rel/vmlinuz" "$root/boot/vmlinuz-$rel"
 	chroot "$root" depmod "$rel"
-	apt-cache show "linux-headers-$rel" | awk -v rel="$rel" '
+	apt-cache show "linux-headers-$rel" | awk -v rel="$rel" -v name="$name" '
 		$1 == "Version:" { split(rel, v, ".")
-			print v[1] "." v[2], rel, $2; exit }' \
+			print v[1] "." v[2] name, rel, $2; exit }' \
 		>>"$root/etc/kssh-kernels"
 }
 
 if [ "${1:-}" = --finish ]; then
 	export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG
 	for series in 6.12 7.3; do
-		add_kernel "$2" "$(newest "$series")"
+		add_kernel "$2" "$(newest "$series" amd64)"
 	done
+	add_kernel "$2" "$(newest 6.12 rt-amd64)" -rt
 	mkdir -p "$2/src" "$2/cache" "$2/guest"
 	rm -f "$2"/etc/ssh/ssh_host_*
 	exit
