@@ -11,16 +11,37 @@
 # A server's cost is the CPU time of its cgroup and that of kernel threads
 # (workqueues) meanwhile, less the same for an empty file (the login).
 #
-# Prints one JSON object a line. Environment: COST_MIB (64), COST_CIPHER
-# (aes128-gcm@openssh.com), COST_SERVERS ("openssh kssh-user kssh-kernel"),
-# COST_REPEAT (1), KSSH_BUILD (build/root).
+# Prints one JSON object a line.
+usage() {
+	cat <<-END
+	usage: server_cost.sh [-m MIB] [-c CIPHER] [-s SERVERS] [-w WHAT]
+	                      [-r REPEAT] [-p N]
+
+	  -m MIB      size of the file (64)
+	  -c CIPHER   as ssh names it (aes128-gcm@openssh.com)
+	  -s SERVERS  (openssh,kssh-user,kssh-kernel)
+	  -w WHAT     (get,put,cat)
+	  -r REPEAT   each so many times (1)
+	  -p N        the N functions of the server that cost most
+	END
+}
 set -eu
 
-mib=${COST_MIB:-64}
-cipher=${COST_CIPHER:-aes128-gcm@openssh.com}
-servers=${COST_SERVERS:-openssh kssh-user kssh-kernel}
-repeat=${COST_REPEAT:-1}
+mib=64 cipher=aes128-gcm@openssh.com repeat=1 top=''
+servers=openssh,kssh-user,kssh-kernel ops=get,put,cat
 build=${KSSH_BUILD:-build/root}
+while getopts m:c:s:w:r:p:h opt; do
+	case $opt in
+	m) mib=$OPTARG ;;
+	c) cipher=$OPTARG ;;
+	s) servers=$OPTARG ;;
+	w) ops=$OPTARG ;;
+	r) repeat=$OPTARG ;;
+	p) top=$OPTARG ;;
+	h) usage; exit ;;
+	*) usage >&2; exit 2 ;;
+	esac
+done
 port=2299
 dir=$(mktemp -d /tmp/cost.XXXXXX)
 cg=/sys/fs/cgroup
@@ -174,13 +195,56 @@ measure() {
 	}'
 }
 
+# Where it goes: samples of the guest's clock, which is instructions, in the
+# server's processes and in kernel threads; login and all. A prime, so as not
+# to keep step with anything.
+period=10007
+profile() {
+	local recorder
+
+	echo 0 >/proc/sys/kernel/kptr_restrict
+	rm -f "$dir/ctl" "$dir/ack"
+	mkfifo "$dir/ctl" "$dir/ack"
+	perf record -q -a -e cpu-clock -c $period -o "$dir/data" --delay=-1 \
+		--control="fifo:$dir/ctl,$dir/ack" -- sleep 1000 \
+		2>"$dir/perf" &
+	recorder=$!
+	exec 8>"$dir/ctl" 9<"$dir/ack"
+	echo enable >&8
+	read -r _ <&9
+	transfer "$1" "$dir/file"
+	echo stop >&8
+	read -r _ <&9
+	wait $recorder || true
+	exec 8>&- 9<&-
+	perf report -i "$dir/data" --stdio -q --sort comm,symbol \
+		-F sample,comm,symbol -t '|' 2>/dev/null |
+		awk -F'|' -v bytes=$((mib * 1048576)) -v period=$period '
+		{ gsub(/ +$/, "", $2); gsub(/^ +/, "", $2) }
+		$2 ~ /^(k?sshd-session|sftp-server|cat|k|rcu)/ {
+			sub(/^ *\[.\] /, "", $3)
+			i = $1 * period / bytes
+			all += i
+			fn[$3] += i
+			if ($2 ~ /^(kworker|ksoft|kth|rcu)/)
+				kernel[$3] += i
+		}
+		END {
+			printf "0 # %7.4f all\n", all
+			for (f in fn)
+				printf "1 # %7.4f %7.4f %s\n", fn[f],
+					kernel[f], f
+		}' | sort -k1,1n -k3,3rn | head -n $((top + 1)) | cut -c3-
+}
+
 prepare
-for server in $servers; do
+for server in ${servers//,/ }; do
 	start_server "$server"
-	for what in get put cat; do
+	for what in ${ops//,/ }; do
 		for _ in $(seq "$repeat"); do
-			measure $what "$server"
+			measure "$what" "$server"
 		done
+		[ -z "$top" ] || profile "$what"
 	done
 	case $server in
 	kssh-*)

@@ -57,6 +57,7 @@ void kssh_chan_put(struct kssh_chan *chan)
 		kfree(chan->tail[i]);
 	}
 	kfree_skb(chan->done_skb);
+	atomic64_sub(chan->rx_win.max, &chan->ctx->windows);
 	kssh_ctx_put(chan->ctx);
 	kfree(chan);
 }
@@ -217,6 +218,7 @@ static int chan_release(struct socket *sock)
 	csk = kssh_csk(sk);
 	chan = csk->chan;
 	if (chan) {
+		kssh_rx_forget(chan->ctx, sk);
 		kssh_chan_shutdown_tx(csk);
 		if (csk->data_type == KSSH_DATA_PLAIN)
 			kssh_chan_rx_discard(csk);
@@ -235,7 +237,8 @@ static void chan_destruct(struct sock *sk)
 {
 	struct kssh_chan_sock *csk = kssh_csk(sk);
 
-	__skb_queue_purge(&sk->sk_receive_queue);
+	kssh_chan_rx_purge(sk);
+	sk_sockets_allocated_dec(sk);
 	if (csk->pkt) {
 		kssh_pkt_free(csk->pkt);
 		kfree(csk->pkt);
@@ -250,14 +253,25 @@ static int chan_getname(struct socket *sock, struct sockaddr *addr, int peer)
 	return -ENOTCONN;
 }
 
+static bool chan_is_idle(const struct sock *sk)
+{
+	return skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	       !(READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN);
+}
+
 static __poll_t chan_poll(struct file *file, struct socket *sock,
 			  poll_table *wait)
 {
+	struct kssh_context *ctx = kssh_csk(sock->sk)->chan->ctx;
 	struct sock *sk = sock->sk;
 	__poll_t mask = 0;
 	u8 shutdown;
 
+	if (chan_is_idle(sk))
+		kssh_rx_poll(ctx, wait);
 	sock_poll_wait(file, sock, wait);
+	if (chan_is_idle(sk))
+		kssh_rx_poll_wait(ctx, sk, wait);
 	shutdown = READ_ONCE(sk->sk_shutdown);
 	/* pairs with chan_kill() */
 	smp_rmb();
@@ -335,12 +349,16 @@ static void chan_show_fdinfo(struct seq_file *m, struct socket *sock)
 	spin_lock(&chan->lock);
 	seq_printf(m, "kssh-local-id:\t%u\nkssh-remote-id:\t%u\n"
 		   "kssh-data-type:\t%u\nkssh-local-window:\t%u\n"
-		   "kssh-remote-window:\t%u\nkssh-tx-bytes:\t%llu\n"
-		   "kssh-rx-bytes:\t%llu\nkssh-flags:\t0x%lx\n",
+		   "kssh-local-window-max:\t%u\nkssh-remote-window:\t%u\n"
+		   "kssh-tx-bytes:\t%llu\nkssh-rx-bytes:\t%llu\n"
+		   "kssh-window-shuts:\t%u\nkssh-window-shut-us:\t%llu\n"
+		   "kssh-flags:\t0x%lx\n",
 		   chan->local_id, chan->remote_id, csk->data_type,
-		   chan->rx_win.window, chan->tx_win.window, chan->tx_bytes,
-		   chan->rx_bytes, chan->flags);
+		   chan->rx_win.window, chan->rx_win.max, chan->tx_win.window,
+		   chan->tx_bytes, chan->rx_bytes, chan->shuts, chan->shut_us,
+		   chan->flags);
 	spin_unlock(&chan->lock);
+	seq_printf(m, "kssh-rx-queued:\t%u\n", kssh_chan_inq(sock->sk));
 }
 
 static struct proto kssh_chan_proto = {
@@ -396,6 +414,7 @@ static struct socket *chan_sock_create(struct kssh_context *ctx, u32 data_type)
 	__module_get(THIS_MODULE);
 	sock->ops = &kssh_chan_ops;
 	sock_init_data(sock, sk);
+	sk_sockets_allocated_inc(sk);
 	sock_lock_init_class_and_name(sk, "slock-AF_KSSH",
 				      &kssh_chan_slock_key, "sk_lock-AF_KSSH",
 				      &kssh_chan_lock_key);
@@ -418,19 +437,27 @@ static struct socket *chan_sock_create(struct kssh_context *ctx, u32 data_type)
 	return sock;
 }
 
+static u32 window_limit(struct kssh_context *ctx,
+			const struct kssh_channel *info)
+{
+	if (info->local_window_max)
+		return info->local_window_max;
+	return READ_ONCE(kssh_net(sock_net(ctx->sk))->window_max);
+}
+
 static struct kssh_chan *chan_alloc(struct kssh_context *ctx,
 				    const struct kssh_channel *info)
 {
 	struct kssh_chan *chan;
 
+	if (!kssh_chan_window_charge(ctx, info->local_window))
+		return ERR_PTR(-ENOBUFS);
 	chan = kzalloc(sizeof(*chan), GFP_KERNEL);
 	if (!chan)
-		return NULL;
+		goto err_uncharge;
 	chan->done_skb = alloc_skb(sizeof(struct kssh_event), GFP_KERNEL);
-	if (!chan->done_skb) {
-		kfree(chan);
-		return NULL;
-	}
+	if (!chan->done_skb)
+		goto err_free;
 	refcount_set(&chan->refs, 1);
 	refcount_inc(&ctx->refs);
 	chan->ctx = ctx;
@@ -441,8 +468,15 @@ static struct kssh_chan *chan_alloc(struct kssh_context *ctx,
 	chan->tx_win.max_packet = info->remote_max_packet;
 	chan->rx_win.window = info->local_window;
 	chan->rx_win.max = info->local_window;
+	chan->rx_win.limit = window_limit(ctx, info);
 	chan->rx_win.max_packet = info->local_max_packet;
 	return chan;
+
+err_free:
+	kfree(chan);
+err_uncharge:
+	atomic64_sub(info->local_window, &ctx->windows);
+	return ERR_PTR(-ENOMEM);
 }
 
 /* Make @sock a socket of @chan. Takes a reference. */
@@ -494,10 +528,9 @@ static int chan_bind_plain(struct kssh_context *ctx,
 		goto err_dec;
 	}
 	chan = chan_alloc(ctx, info);
-	if (!chan) {
-		err = -ENOMEM;
+	err = PTR_ERR_OR_ZERO(chan);
+	if (err)
 		goto err_dec;
-	}
 	chan_attach(chan, sock);
 	/* the reference of chan_alloc() is the table's */
 	err = xa_insert(&ctx->chans, info->local_id, chan, GFP_KERNEL);
@@ -550,10 +583,14 @@ static int chan_check_info(struct kssh_context *ctx,
 	case KSSH_DATA_PLAIN:
 		if (!info->remote_max_packet || info->local_id == U32_MAX)
 			return -EINVAL;
+		if (info->local_window_max &&
+		    info->local_window_max < info->local_window)
+			return -EINVAL;
 		break;
 	case KSSH_DATA_STDERR:
 		if (info->local_window || info->local_max_packet ||
-		    info->remote_window || info->remote_max_packet)
+		    info->remote_window || info->remote_max_packet ||
+		    info->local_window_max)
 			return -EINVAL;
 		break;
 	default:
@@ -614,6 +651,9 @@ int kssh_channel_bind(struct kssh_context *ctx, void __user *arg)
 		fput(file);
 		goto err_fd;
 	}
+	trace_kssh_channel_bind(ctx->sk, info.local_id, info.remote_id,
+				info.data_type, info.local_window,
+				info.remote_window);
 	fd_install(fd, file);
 	return 0;
 
@@ -622,8 +662,23 @@ err_fd:
 	return err;
 }
 
+/* What channels queue counts as TCP's: tcp_mem, and the control group. */
+static void account_as_tcp(struct proto *prot)
+{
+	prot->memory_allocated = tcp_prot.memory_allocated;
+	prot->per_cpu_fw_alloc = tcp_prot.per_cpu_fw_alloc;
+	prot->sockets_allocated = tcp_prot.sockets_allocated;
+	prot->memory_pressure = tcp_prot.memory_pressure;
+	prot->enter_memory_pressure = tcp_prot.enter_memory_pressure;
+	prot->leave_memory_pressure = tcp_prot.leave_memory_pressure;
+	prot->sysctl_mem = tcp_prot.sysctl_mem;
+	prot->sysctl_wmem_offset = tcp_prot.sysctl_wmem_offset;
+	prot->sysctl_rmem_offset = tcp_prot.sysctl_rmem_offset;
+}
+
 int __init kssh_channel_init(void)
 {
+	account_as_tcp(&kssh_chan_proto);
 	return proto_register(&kssh_chan_proto, 1);
 }
 

@@ -10,6 +10,8 @@
 
 /* Small data are gathered in buffers of this size. */
 #define GATHER_SIZE	SKB_WITH_OVERHEAD(4096)
+/* What a channel may always have under way. */
+#define RX_WINDOW_SHORT	(64U << 10)
 
 /* Grants. */
 
@@ -31,6 +33,74 @@ static void rx_grant(struct kssh_chan *chan)
 	mutex_unlock(&ctx->tx.lock);
 	if (err)
 		set_bit(KSSH_F_TX_PENDING, &ctx->flags);
+}
+
+/*
+ * The round trip as TCP sees it, microseconds, 0 if it does not know: as a
+ * receiver if it can, for what we send as an uploader's server is little.
+ */
+static u32 rx_rtt_us(const struct kssh_context *ctx)
+{
+	const struct tcp_sock *tp = tcp_sk(ctx->sk);
+	u32 rtt = READ_ONCE(tp->rcv_rtt_est.rtt_us);
+
+	return (rtt ? rtt : READ_ONCE(tp->srtt_us)) >> 3;
+}
+
+/* Unread data in the namespace, or all of TCP, are more than they should be. */
+static bool rx_mem_is_short(const struct kssh_chan *chan)
+{
+	const struct sock *sk = chan->ctx->sk;
+	struct kssh_net *kn = kssh_net(sock_net(sk));
+
+	return tcp_under_memory_pressure(sk) ||
+	       percpu_counter_read_positive(&kn->rx_mem) >
+			READ_ONCE(kn->rx_mem_max);
+}
+
+/* Take @bytes of what the windows of a connection may add up to. */
+bool kssh_chan_window_charge(struct kssh_context *ctx, u32 bytes)
+{
+	struct kssh_net *kn = kssh_net(sock_net(ctx->sk));
+
+	if (atomic64_add_return(bytes, &ctx->windows) <=
+	    READ_ONCE(kn->conn_window_max))
+		return true;
+	atomic64_sub(bytes, &ctx->windows);
+	return false;
+}
+
+/* Before a grant: is the window what holds the peer back? Under chan->lock. */
+static void rx_tune(struct kssh_chan *chan)
+{
+	struct kssh_rx_window *win = &chan->rx_win;
+	struct kssh_context *ctx = chan->ctx;
+	u32 more;
+
+	more = kssh_rx_window_tune(win, div_u64(ktime_get_ns(), NSEC_PER_USEC),
+				   rx_rtt_us(ctx));
+	if (!more || rx_mem_is_short(chan) ||
+	    !kssh_chan_window_charge(ctx, more))
+		return;
+	kssh_rx_window_grow(win, more);
+	KSSH_INC(ctx->sk, RXWINDOWGROWN);
+}
+
+/* How much to grant: less if memory is short, but something. */
+u32 kssh_chan_grant(struct kssh_chan *chan)
+{
+	struct kssh_rx_window *win = &chan->rx_win;
+	u32 bytes;
+
+	rx_tune(chan);
+	bytes = win->consumed;
+	if (win->window + bytes > RX_WINDOW_SHORT && rx_mem_is_short(chan)) {
+		KSSH_INC(chan->ctx->sk, RXMEMLIMIT);
+		bytes = win->window < RX_WINDOW_SHORT ?
+			min(bytes, RX_WINDOW_SHORT - win->window) : 0;
+	}
+	kssh_rx_window_grant(win, bytes);
+	return bytes;
 }
 
 /* The reader took, or we dropped, @len bytes. */
@@ -103,6 +173,48 @@ static bool rx_tail_is_small(struct sk_buff_head *queue)
 	return small;
 }
 
+/* Memory. */
+
+/*
+ * The channel socket pays for what it queues: TCP's memory and the control
+ * group's. The peer was promised the window, so what cannot be paid for is
+ * queued all the same; but then no window grows, and grants get small.
+ */
+static void rx_charge(struct sock *sk, struct sk_buff *skb)
+{
+	lock_sock(sk);
+	kssh_cb(skb)->charged = sk_rmem_schedule(sk, skb, skb->truesize);
+	if (kssh_cb(skb)->charged) {
+		atomic_add(skb->truesize, &sk->sk_rmem_alloc);
+		sk_mem_charge(sk, skb->truesize);
+	}
+	release_sock(sk);
+	percpu_counter_add(&kssh_net(sock_net(sk))->rx_mem, skb->truesize);
+}
+
+static void rx_uncharge(struct sock *sk, struct sk_buff *skb)
+{
+	percpu_counter_sub(&kssh_net(sock_net(sk))->rx_mem, skb->truesize);
+	if (!kssh_cb(skb)->charged)
+		return;
+	lock_sock(sk);
+	atomic_sub(skb->truesize, &sk->sk_rmem_alloc);
+	sk_mem_uncharge(sk, skb->truesize);
+	release_sock(sk);
+}
+
+/* Nobody else has the queue any more. */
+void kssh_chan_rx_purge(struct sock *sk)
+{
+	struct sk_buff *skb;
+
+	while ((skb = __skb_dequeue(&sk->sk_receive_queue))) {
+		rx_uncharge(sk, skb);
+		kfree_skb(skb);
+	}
+	sk_mem_reclaim(sk);
+}
+
 static void rx_queue(struct kssh_chan_sock *csk, struct sk_buff *skb)
 {
 	struct sk_buff_head *queue = &csk->sk.sk_receive_queue;
@@ -122,6 +234,7 @@ static void rx_queue(struct kssh_chan_sock *csk, struct sk_buff *skb)
 			}
 		}
 	}
+	rx_charge(&csk->sk, skb);
 	spin_lock(&queue->lock);
 	__skb_queue_tail(queue, skb);
 	spin_unlock(&queue->lock);
@@ -164,7 +277,7 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 		kssh_chan_consumed(chan, len);
 	} else if (!csk || !len) {
 		KSSH_ADD(ctx->sk, RXDISCARDED, len);
-		consume_skb(skb);
+		kssh_rx_skb_free(skb);
 		kssh_chan_consumed(chan, len);
 	} else {
 		kssh_cb(skb)->off += msg->data_off;
@@ -174,6 +287,20 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 		sock_put(&csk->sk);
 }
 
+/* A writer may have waited for this. Under chan->lock. */
+static void rx_adjust_opened(struct kssh_chan *chan, u32 bytes)
+{
+	u64 stall_us;
+
+	if (!__test_and_clear_bit(KSSH_C_TX_SHUT, &chan->flags))
+		return;
+	stall_us = div_u64(ktime_get_ns() - chan->shut_at, NSEC_PER_USEC);
+	chan->shut_us += stall_us;
+	atomic64_add(stall_us, &chan->ctx->shut_us);
+	trace_kssh_window_opened(chan->ctx->sk, chan->local_id, bytes,
+				 stall_us);
+}
+
 static void rx_adjust(struct kssh_context *ctx, struct kssh_chan *chan,
 		      u32 bytes)
 {
@@ -181,6 +308,8 @@ static void rx_adjust(struct kssh_context *ctx, struct kssh_chan *chan,
 
 	spin_lock(&chan->lock);
 	err = kssh_tx_window_add(&chan->tx_win, bytes);
+	if (!err && chan->tx_win.window)
+		rx_adjust_opened(chan, bytes);
 	spin_unlock(&chan->lock);
 	if (err) {
 		kssh_rx_fault(ctx, err, KSSH_MIB_WINDOWOVERFLOW);
@@ -193,9 +322,14 @@ static void rx_eof(struct kssh_chan *chan)
 {
 	struct kssh_chan_sock *csk;
 
+	bool again;
+
 	spin_lock(&chan->lock);
-	__set_bit(KSSH_C_EOF_RCVD, &chan->flags);
+	again = __test_and_set_bit(KSSH_C_EOF_RCVD, &chan->flags);
 	spin_unlock(&chan->lock);
+	if (!again)
+		trace_kssh_channel_eof(chan->ctx->sk, false, chan->local_id,
+				       chan->rx_bytes);
 
 	csk = kssh_chan_sock_get(chan, KSSH_DATA_PLAIN);
 	if (!csk)
@@ -279,8 +413,10 @@ static void rx_eat(struct sock *sk, struct sk_buff *skb, u32 len)
 	if (empty)
 		__skb_unlink(skb, queue);
 	spin_unlock(&queue->lock);
-	if (empty)
-		consume_skb(skb);
+	if (!empty)
+		return;
+	rx_uncharge(sk, skb);
+	kssh_rx_skb_free(skb);
 }
 
 /*
@@ -327,6 +463,7 @@ static int rx_wait(struct kssh_chan_sock *csk, long *timeo)
 
 	mutex_unlock(&csk->rx_lock);
 	add_wait_queue(sk_sleep(sk), &wait);
+	kssh_rx_await(csk->chan->ctx, sk);
 	if (!rx_readable(sk))
 		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
 	remove_wait_queue(sk_sleep(sk), &wait);
@@ -347,11 +484,7 @@ static int rx_wait_data(struct kssh_chan_sock *csk, long *timeo)
 	for (;;) {
 		if (!skb_queue_empty_lockless(queue))
 			return 1;
-		if (mutex_trylock(&ctx->rx.lock)) {
-			if (kssh_rx_pump(ctx))
-				kssh_rx_poke(ctx);
-			mutex_unlock(&ctx->rx.lock);
-		}
+		kssh_rx_run(ctx);
 		if (!skb_queue_empty_lockless(queue))
 			return 1;
 		err = rx_end(csk);
@@ -524,6 +657,16 @@ ssize_t kssh_chan_splice_read(struct socket *sock, loff_t *ppos,
 	return ret;
 }
 
+static struct sk_buff *rx_dequeue(struct sk_buff_head *queue)
+{
+	struct sk_buff *skb;
+
+	spin_lock(&queue->lock);
+	skb = __skb_dequeue(queue);
+	spin_unlock(&queue->lock);
+	return skb;
+}
+
 /* Nobody will read: drop what is there, and grant its window again. */
 void kssh_chan_rx_discard(struct kssh_chan_sock *csk)
 {
@@ -541,12 +684,11 @@ void kssh_chan_rx_discard(struct kssh_chan_sock *csk)
 	mutex_unlock(&chan->ctx->rx.lock);
 
 	mutex_lock(&csk->rx_lock);
-	spin_lock(&queue->lock);
-	while ((skb = __skb_dequeue(queue))) {
+	while ((skb = rx_dequeue(queue))) {
 		len += kssh_cb(skb)->end - kssh_cb(skb)->off;
-		kfree_skb(skb);
+		rx_uncharge(&csk->sk, skb);
+		kssh_rx_skb_free(skb);
 	}
-	spin_unlock(&queue->lock);
 	mutex_unlock(&csk->rx_lock);
 	kssh_chan_consumed(chan, len);
 }

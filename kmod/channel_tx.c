@@ -35,7 +35,7 @@ static int tx_adjust(struct kssh_chan *chan)
 {
 	struct kssh_context *ctx = chan->ctx;
 	u8 msg[KSSH_ADJUST_LEN];
-	u32 bytes = 0;
+	u32 bytes = 0, max = 0;
 	int err;
 
 	if (!(READ_ONCE(chan->flags) & BIT(KSSH_C_ADJUST)))
@@ -50,8 +50,8 @@ static int tx_adjust(struct kssh_chan *chan)
 				     BIT(KSSH_C_CLOSE_RCVD) |
 				     BIT(KSSH_C_EOF_RCVD) |
 				     BIT(KSSH_C_UNBOUND)))) {
-		bytes = chan->rx_win.consumed;
-		kssh_rx_window_grant(&chan->rx_win, bytes);
+		bytes = kssh_chan_grant(chan);
+		max = chan->rx_win.max;
 	}
 	spin_unlock(&chan->lock);
 	if (!bytes)
@@ -66,9 +66,11 @@ static int tx_adjust(struct kssh_chan *chan)
 		__set_bit(KSSH_C_ADJUST, &chan->flags);
 		spin_unlock(&chan->lock);
 	}
-	if (!err)
-		KSSH_INC(ctx->sk, TXADJUST);
-	return err;
+	if (err)
+		return err;
+	KSSH_INC(ctx->sk, TXADJUST);
+	trace_kssh_window_grant(ctx->sk, chan->local_id, bytes, max);
+	return 0;
 }
 
 static void tx_drop_tail(struct kssh_chan *chan, int i)
@@ -121,6 +123,7 @@ static int tx_eof(struct kssh_chan *chan)
 	__set_bit(KSSH_C_EOF_SENT, &chan->flags);
 	__set_bit(KSSH_C_DONE_DUE, &chan->flags);
 	spin_unlock(&chan->lock);
+	trace_kssh_channel_eof(ctx->sk, true, chan->local_id, chan->tx_bytes);
 	return err == -EPIPE ? 0 : err;
 }
 
@@ -255,11 +258,25 @@ static struct kssh_tx_packet *tx_get_pkt(struct kssh_chan_sock *csk)
 	return csk->pkt;
 }
 
+/* The peer's window is spent, and a writer has more. Under chan->lock. */
+static void tx_window_shut(struct kssh_chan *chan)
+{
+	if (__test_and_set_bit(KSSH_C_TX_SHUT, &chan->flags))
+		return;
+	chan->shut_at = ktime_get_ns();
+	chan->shuts++;
+	KSSH_INC(chan->ctx->sk, TXWINDOWSHUT);
+	trace_kssh_window_exhausted(chan->ctx->sk, chan->local_id,
+				    chan->tx_bytes);
+}
+
 static u32 tx_reserve(struct kssh_chan *chan, u32 want)
 {
 	spin_lock(&chan->lock);
 	want = kssh_tx_window_avail(&chan->tx_win, want);
 	kssh_tx_window_spend(&chan->tx_win, want);
+	if (!want)
+		tx_window_shut(chan);
 	spin_unlock(&chan->lock);
 	return want;
 }

@@ -166,6 +166,7 @@ static int ctl_wait(struct kssh_context *ctx, struct sock *sk, long *timeo)
 		return sock_intr_errno(*timeo);
 
 	add_wait_queue(sk_sleep(sk), &wait);
+	kssh_rx_await(ctx, sk);
 	if (!kssh_ctl_readable(ctx))
 		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
 	remove_wait_queue(sk_sleep(sk), &wait);
@@ -197,11 +198,7 @@ int kssh_do_recvmsg(struct sock *sk, struct msghdr *msg, size_t size,
 		err = recv_one(ctx, msg, size, flags);
 		if (err != -EAGAIN)
 			break;
-		if (mutex_trylock(&ctx->rx.lock)) {
-			if (kssh_rx_pump(ctx))
-				kssh_rx_poke(ctx);
-			mutex_unlock(&ctx->rx.lock);
-		}
+		kssh_rx_run(ctx);
 		err = recv_one(ctx, msg, size, flags);
 		if (err != -EAGAIN)
 			break;

@@ -7,6 +7,7 @@ static void ctl_sent(struct kssh_context *ctx, u8 type)
 {
 	switch (type) {
 	case SSH_MSG_KEXINIT:
+		ctx->tx.stopped = ktime_get_ns();
 		set_bit(KSSH_F_TX_GATED, &ctx->flags);
 		break;
 	case SSH_MSG_NEWKEYS:

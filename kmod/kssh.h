@@ -14,6 +14,9 @@
  *	chan->lock		windows, flags, sockets of a channel (spinlock)
  *	ctx->chans.xa_lock, sk_receive_queue.lock
  *
+ * Locked for charging memory alone, below ctx->rx.lock or csk->rx_lock: the
+ * channel socket (lock_sock). Taken in softirq, too: ctx->reader_lock.
+ *
  * Nothing but the callbacks of TCP runs outside process context, and those
  * only queue work.
  */
@@ -22,6 +25,7 @@
 
 #include <linux/bvec.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/refcount.h>
 #include <linux/scatterlist.h>
 #include <linux/skbuff.h>
@@ -37,6 +41,7 @@
 #include "core/packet.h"
 #include "core/rekey.h"
 #include "stat.h"
+#include "trace.h"
 
 /* Bulk data of one packet: an order-3 page. */
 #define KSSH_TX_ORDER		3
@@ -148,6 +153,7 @@ struct kssh_tx_packet {
  * @bytes: on the wire, all keys
  * @packets: all keys
  * @installed: when the keys came, jiffies
+ * @stopped: when our KEXINIT left, ns
  */
 struct kssh_tx {
 	struct mutex lock;
@@ -163,6 +169,7 @@ struct kssh_tx {
 	u64 bytes;
 	u64 packets;
 	unsigned long installed;
+	u64 stopped;
 };
 
 /**
@@ -185,6 +192,7 @@ struct kssh_tx {
  * @bytes: on the wire, all keys
  * @packets: all keys
  * @installed: when the keys came, jiffies
+ * @stopped: when the peer's NEWKEYS came, ns
  */
 struct kssh_rx {
 	struct mutex lock;
@@ -205,6 +213,7 @@ struct kssh_rx {
 	u64 bytes;
 	u64 packets;
 	unsigned long installed;
+	u64 stopped;
 };
 
 /* Bits of kssh_context.flags. */
@@ -255,6 +264,13 @@ enum {
  * @due_event: KSSH_REKEY_* to tell userspace
  * @limits: as userspace set them
  * @rekeys: keys installed after the first
+ * @stall_us: time data could not pass for want of them, both directions
+ * @stall_max_us: the longest of those
+ * @shut_us: time writers waited for the peer's windows
+ * @windows: sum of kssh_rx_window.max of all channels
+ * @reader_lock: over @reader; taken in softirq
+ * @reader: socket whose reader waits and will call kssh_rx_run(), or NULL
+ * @reader_busy: a reader was woken for that, or is at it
  */
 struct kssh_context {
 	refcount_t refs;
@@ -282,6 +298,13 @@ struct kssh_context {
 	u32 due_event;
 	struct kssh_rekey_limits limits;
 	u32 rekeys;
+	u64 stall_us;
+	u64 stall_max_us;
+	atomic64_t shut_us;
+	atomic64_t windows;
+	spinlock_t reader_lock;
+	struct sock *reader;
+	bool reader_busy;
 };
 
 /* Bits of kssh_chan.flags, under kssh_chan.lock. */
@@ -295,6 +318,7 @@ enum {
 	KSSH_C_DISCARD,		/* nobody reads */
 	KSSH_C_DONE_DUE,	/* the event waits for TCP to take it all */
 	KSSH_C_UNBOUND,		/* not in the table (yet, or any more) */
+	KSSH_C_TX_SHUT,		/* a writer found the peer's window spent */
 };
 
 #define KSSH_C_CLOSED	(BIT(KSSH_C_CLOSE_SENT) | BIT(KSSH_C_CLOSE_RCVD))
@@ -311,6 +335,9 @@ enum {
  * @rx_win: window we granted
  * @tx_bytes: data sent
  * @rx_bytes: data received
+ * @shut_at: when KSSH_C_TX_SHUT was set, ns
+ * @shut_us: time in that state before
+ * @shuts: how often
  * @csk: sockets by data type, or NULL
  * @tx_open: sockets that may still write
  * @tail: last packet of a socket that writes no more, under ctx->tx.lock
@@ -327,6 +354,9 @@ struct kssh_chan {
 	struct kssh_rx_window rx_win;
 	u64 tx_bytes;
 	u64 rx_bytes;
+	u64 shut_at;
+	u64 shut_us;
+	u32 shuts;
 	struct kssh_chan_sock *csk[2];
 	u32 tx_open;
 	struct kssh_tx_packet *tail[2];
@@ -368,12 +398,14 @@ static inline struct kssh_chan_sock *kssh_csk(struct sock *sk)
  * @end: end of the payload or data
  * @pkt_seq: sequence number of the packet
  * @kind: KSSH_RX_* in the control queue
+ * @charged: the channel socket pays for it
  */
 struct kssh_skb_cb {
 	u32 off;
 	u32 end;
 	u32 pkt_seq;
 	u16 kind;
+	bool charged;
 };
 
 static inline struct kssh_skb_cb *kssh_cb(struct sk_buff *skb)
@@ -392,15 +424,19 @@ static inline bool kssh_test(const struct kssh_context *ctx, int bit)
 	return test_bit(bit, &ctx->flags);
 }
 
-static inline void kssh_wake(struct sock *sk, __poll_t mask)
+/* Returns whether anybody waits. */
+static inline bool kssh_wake(struct sock *sk, __poll_t mask)
 {
 	struct socket_wq *wq;
+	bool any;
 
 	rcu_read_lock();
 	wq = rcu_dereference(sk->sk_wq);
-	if (skwq_has_sleeper(wq))
+	any = skwq_has_sleeper(wq);
+	if (any)
 		wake_up_interruptible_poll(&wq->wait, mask);
 	rcu_read_unlock();
+	return any;
 }
 
 /* main.c */
@@ -414,6 +450,7 @@ int kssh_setsockopt(struct sock *sk, int level, int optname, sockptr_t optval,
 		    unsigned int optlen);
 int kssh_getsockopt(struct sock *sk, int level, int optname,
 		    char __user *optval, int __user *optlen);
+u16 kssh_info_state(unsigned long flags);
 void kssh_check_due(struct kssh_context *ctx, u32 due);
 void kssh_due_work(struct work_struct *work);
 
@@ -450,13 +487,25 @@ void kssh_tx_force(struct kssh_context *ctx);
 void kssh_tx_kick(struct kssh_context *ctx);
 void kssh_tx_retry(struct kssh_context *ctx);
 void kssh_tx_work(struct work_struct *work);
-void kssh_tx_die(struct kssh_context *ctx);
+void kssh_tx_die(struct kssh_context *ctx, int err, int mib);
 
 /* control_tx.c */
 int kssh_sendmsg(struct sock *sk, struct msghdr *msg, size_t size);
 
+/* packet_page.c */
+struct sk_buff *kssh_rx_skb_alloc(u32 len);
+void kssh_rx_skb_free(struct sk_buff *skb);
+void kssh_page_exit(void);
+
 /* packet_rx.c */
 int kssh_rx_pump(struct kssh_context *ctx);
+void kssh_rx_run(struct kssh_context *ctx);
+void kssh_rx_poll(struct kssh_context *ctx, const poll_table *wait);
+void kssh_rx_poll_wait(struct kssh_context *ctx, struct sock *reader,
+		       const poll_table *wait);
+void kssh_rx_await(struct kssh_context *ctx, struct sock *reader);
+void kssh_rx_forget(struct kssh_context *ctx, struct sock *reader);
+void kssh_rx_data_ready(struct kssh_context *ctx);
 void kssh_rx_poke(struct kssh_context *ctx);
 void kssh_rx_work(struct work_struct *work);
 void kssh_rx_fault(struct kssh_context *ctx, int err, int mib);
@@ -495,6 +544,9 @@ ssize_t kssh_chan_splice_read(struct socket *sock, loff_t *ppos,
 			      struct pipe_inode_info *pipe, size_t len,
 			      unsigned int flags);
 void kssh_chan_consumed(struct kssh_chan *chan, u32 len);
+bool kssh_chan_window_charge(struct kssh_context *ctx, u32 bytes);
+u32 kssh_chan_grant(struct kssh_chan *chan);
+void kssh_chan_rx_purge(struct sock *sk);
 void kssh_chan_rx_discard(struct kssh_chan_sock *csk);
 u32 kssh_chan_inq(struct sock *sk);
 

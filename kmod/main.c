@@ -8,22 +8,13 @@
 #include <linux/compat.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <net/inet_common.h>
 #include <net/netlink.h>
 #include <trace/events/sock.h>
-#include <uapi/linux/inet_diag.h>
 
 #include "kssh.h"
-
-/* Well above what the kernel itself numbers (enum in inet_diag.h). */
-#define INET_ULP_INFO_KSSH	64
-
-enum {
-	KSSH_INFO_UNSPEC,
-	KSSH_INFO_TX_CIPHER,
-	KSSH_INFO_RX_CIPHER,
-};
 
 struct workqueue_struct *kssh_wq;
 
@@ -72,6 +63,7 @@ static struct kssh_context *ctx_alloc(struct sock *sk)
 	__skb_queue_head_init(&ctx->rx.ready);
 	skb_queue_head_init(&ctx->ctl_queue);
 	xa_init(&ctx->chans);
+	spin_lock_init(&ctx->reader_lock);
 	INIT_DELAYED_WORK(&ctx->tx_work, kssh_tx_work);
 	INIT_DELAYED_WORK(&ctx->rx_work, kssh_rx_work);
 	INIT_DELAYED_WORK(&ctx->due_work, kssh_due_work);
@@ -98,7 +90,7 @@ static void kssh_data_ready(struct sock *sk)
 	rcu_read_lock();
 	ctx = ctx_rcu(sk);
 	if (ctx && kssh_test(ctx, KSSH_F_RX_READY))
-		kssh_rx_poke(ctx);
+		kssh_rx_data_ready(ctx);
 	else if (ctx)
 		ctx->sk_data_ready(sk);
 	rcu_read_unlock();
@@ -281,9 +273,13 @@ static __poll_t kssh_poll(struct file *file, struct socket *sock,
 	if (!kssh_test(ctx, KSSH_F_RX_READY))
 		return ctx->sk_ops->poll(file, sock, wait);
 
+	if (!kssh_ctl_readable(ctx))
+		kssh_rx_poll(ctx, wait);
 	sock_poll_wait(file, sock, wait);
 	if (kssh_ctl_readable(ctx))
 		mask |= EPOLLIN | EPOLLRDNORM;
+	else
+		kssh_rx_poll_wait(ctx, sk, wait);
 	if (kssh_test(ctx, KSSH_F_RX_EOF))
 		mask |= EPOLLRDHUP;
 	if (kssh_test(ctx, KSSH_F_RX_DEAD))
@@ -324,6 +320,26 @@ static ssize_t kssh_splice_read(struct socket *sock, loff_t *ppos,
 	return ctx->sk_ops->splice_read(sock, ppos, pipe, len, flags);
 }
 
+/* /proc/PID/fdinfo of the TCP socket */
+static void kssh_show_fdinfo(struct seq_file *m, struct socket *sock)
+{
+	struct kssh_context *ctx = kssh_get_ctx(sock->sk);
+
+	seq_printf(m, "kssh-tx-cipher:\t%u\nkssh-rx-cipher:\t%u\n"
+		   "kssh-state:\t0x%x\nkssh-channels:\t%d\n"
+		   "kssh-rekeys:\t%u\nkssh-tx-bytes:\t%llu\n"
+		   "kssh-rx-bytes:\t%llu\nkssh-tx-packets:\t%llu\n"
+		   "kssh-rx-packets:\t%llu\nkssh-local-windows:\t%lld\n"
+		   "kssh-queued-messages:\t%u\n",
+		   READ_ONCE(ctx->tx.cipher_id), READ_ONCE(ctx->rx.cipher_id),
+		   kssh_info_state(READ_ONCE(ctx->flags)),
+		   atomic_read(&ctx->nchans), READ_ONCE(ctx->rekeys),
+		   READ_ONCE(ctx->tx.bytes), READ_ONCE(ctx->rx.bytes),
+		   READ_ONCE(ctx->tx.packets), READ_ONCE(ctx->rx.packets),
+		   atomic64_read(&ctx->windows),
+		   skb_queue_len_lockless(&ctx->ctl_queue));
+}
+
 static void build_proto(struct proto *prot, const struct proto *base)
 {
 	*prot = *base;
@@ -352,6 +368,7 @@ static void build_ops(struct proto_ops *ops, const struct proto_ops *base)
 #endif
 	ops->shutdown		= kssh_shutdown;
 	ops->splice_read	= kssh_splice_read;
+	ops->show_fdinfo	= kssh_show_fdinfo;
 	/* the stream is ours: not for KCM and the like */
 	ops->read_sock		= NULL;
 	ops->read_skb		= NULL;
@@ -441,25 +458,43 @@ static void kssh_update(struct sock *sk, struct proto *p,
 	}
 }
 
-/* For ss -i: which ciphers; no lock is held but RCU's. */
+/* For ss -i; no lock is held but RCU's. */
+static int put_info(struct sk_buff *skb, const struct kssh_context *ctx)
+{
+	return nla_put_u16(skb, KSSH_DIAG_TX_CIPHER,
+			   READ_ONCE(ctx->tx.cipher_id)) ||
+	       nla_put_u16(skb, KSSH_DIAG_RX_CIPHER,
+			   READ_ONCE(ctx->rx.cipher_id)) ||
+	       nla_put_u16(skb, KSSH_DIAG_STATE,
+			   kssh_info_state(READ_ONCE(ctx->flags))) ||
+	       nla_put_u32(skb, KSSH_DIAG_CHANNELS,
+			   atomic_read(&ctx->nchans)) ||
+	       nla_put_u32(skb, KSSH_DIAG_REKEYS, READ_ONCE(ctx->rekeys)) ||
+	       nla_put_u64_64bit(skb, KSSH_DIAG_TX_BYTES,
+				 READ_ONCE(ctx->tx.bytes), KSSH_DIAG_PAD) ||
+	       nla_put_u64_64bit(skb, KSSH_DIAG_RX_BYTES,
+				 READ_ONCE(ctx->rx.bytes), KSSH_DIAG_PAD) ||
+	       nla_put_u64_64bit(skb, KSSH_DIAG_TX_PACKETS,
+				 READ_ONCE(ctx->tx.packets), KSSH_DIAG_PAD) ||
+	       nla_put_u64_64bit(skb, KSSH_DIAG_RX_PACKETS,
+				 READ_ONCE(ctx->rx.packets), KSSH_DIAG_PAD);
+}
+
 static int kssh_get_info(KSSH_GET_INFO_ARGS)
 {
 	struct kssh_context *ctx;
 	struct nlattr *start;
-	u16 tx = 0, rx = 0;
+	int err = 0;
 
 	start = nla_nest_start_noflag(skb, INET_ULP_INFO_KSSH);
 	if (!start)
 		return -EMSGSIZE;
 	rcu_read_lock();
 	ctx = ctx_rcu(sk);
-	if (ctx) {
-		tx = READ_ONCE(ctx->tx.cipher_id);
-		rx = READ_ONCE(ctx->rx.cipher_id);
-	}
+	if (ctx)
+		err = put_info(skb, ctx);
 	rcu_read_unlock();
-	if (nla_put_u16(skb, KSSH_INFO_TX_CIPHER, tx) ||
-	    nla_put_u16(skb, KSSH_INFO_RX_CIPHER, rx)) {
+	if (err) {
 		nla_nest_cancel(skb, start);
 		return -EMSGSIZE;
 	}
@@ -470,8 +505,9 @@ static int kssh_get_info(KSSH_GET_INFO_ARGS)
 static size_t kssh_get_info_size(KSSH_GET_INFO_SIZE_ARGS)
 {
 	return nla_total_size(0) +			/* the nest */
-	       nla_total_size(sizeof(u16)) +		/* TX_CIPHER */
-	       nla_total_size(sizeof(u16));		/* RX_CIPHER */
+	       3 * nla_total_size(sizeof(u16)) +	/* ciphers, state */
+	       2 * nla_total_size(sizeof(u32)) +	/* channels, rekeys */
+	       4 * nla_total_size_64bit(sizeof(u64));	/* bytes, packets */
 }
 
 static struct tcp_ulp_ops kssh_ulp_ops __read_mostly = {
@@ -522,6 +558,7 @@ static void __exit kssh_module_exit(void)
 	tcp_unregister_ulp(&kssh_ulp_ops);
 	kssh_channel_exit();
 	destroy_workqueue(kssh_wq);
+	kssh_page_exit();
 	/* the last, because counters are used until here */
 	kssh_stat_exit();
 }

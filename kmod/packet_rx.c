@@ -6,6 +6,7 @@
  * the socket's lock; the cipher works in those, without it. Frags of TCP may
  * be anybody's pages (a file's, over loopback): they are only ever read.
  */
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "kssh.h"
@@ -13,26 +14,6 @@
 #define RX_NOMEM_DELAY	(HZ / 50)
 
 /* Framing, under lock_sock() and ctx->rx.lock. */
-
-static struct sk_buff *frame_alloc(u32 len)
-{
-	struct sk_buff *skb;
-	int err;
-
-	if (len <= KSSH_RX_SMALL) {
-		skb = alloc_skb(len, GFP_KERNEL);
-		if (skb)
-			skb_put(skb, len);
-		return skb;
-	}
-	skb = alloc_skb_with_frags(0, len, PAGE_ALLOC_COSTLY_ORDER, &err,
-				   GFP_KERNEL | __GFP_NOWARN);
-	if (skb) {
-		skb->len = len;
-		skb->data_len = len;
-	}
-	return skb;
-}
 
 /* @len bytes of TCP's @from at @off to offset @to of our @skb. */
 static int frame_copy(struct sk_buff *skb, u32 to, struct sk_buff *from,
@@ -75,7 +56,7 @@ static int frame_begin(struct kssh_rx *rx)
 	err = kssh_check_packet_len(layout, pkt_len);
 	if (err)
 		return err;
-	rx->skb = frame_alloc(pkt_len + layout->tag_len);
+	rx->skb = kssh_rx_skb_alloc(pkt_len + layout->tag_len);
 	if (!rx->skb)
 		return -ENOMEM;
 	memset(rx->skb->cb, 0, sizeof(rx->skb->cb));
@@ -241,6 +222,7 @@ void kssh_rx_fault(struct kssh_context *ctx, int err, int mib)
 		return;
 	if (mib)
 		kssh_mib_inc(ctx->sk, mib);
+	trace_kssh_error(ctx->sk, false, err, kssh_mib_name(mib));
 	WRITE_ONCE(ctx->rx_err, err);
 	smp_wmb(); /* rx_err and the queue before the flag */
 	set_bit(KSSH_F_RX_DEAD, &ctx->flags);
@@ -337,6 +319,7 @@ static void rx_sort(struct kssh_context *ctx, struct sk_buff *skb)
 
 	hdr_len = min_t(u32, sizeof(hdr), cb->end - cb->off);
 	skb_copy_bits(skb, cb->off, hdr, hdr_len);
+	trace_kssh_packet_rx(ctx->sk, cb->pkt_seq, 4 + skb->len, hdr[0]);
 
 	if (hdr[0] >= 50 && kssh_test(ctx, KSSH_F_RX_GATED)) {
 		kfree_skb(skb);
@@ -360,6 +343,7 @@ static void rx_sort(struct kssh_context *ctx, struct sk_buff *skb)
 			kssh_rx_fault(ctx, -EPROTO, KSSH_MIB_PROTOCOL);
 			return;
 		}
+		ctx->rx.stopped = ktime_get_ns();
 		set_bit(KSSH_F_RX_PARKED, &ctx->flags);
 		break;
 	case SSH_MSG_CHANNEL_WINDOW_ADJUST ... SSH_MSG_CHANNEL_CLOSE:
@@ -418,9 +402,103 @@ int kssh_rx_pump(struct kssh_context *ctx)
 	return 0;
 }
 
+/* Who opens: a reader that waits, or the worker. */
+
+/* Anything there that the framer has not seen? Without locks. */
+static bool rx_unread(const struct kssh_context *ctx)
+{
+	return !skb_queue_empty_lockless(&ctx->sk->sk_receive_queue);
+}
+
+static void rx_done(struct kssh_context *ctx)
+{
+	/* what comes until here may wait for the tick */
+	WRITE_ONCE(ctx->reader_busy, false);
+}
+
+/*
+ * A reader, or somebody who polls, opens what has come, unless another is at
+ * it already.
+ */
+void kssh_rx_run(struct kssh_context *ctx)
+{
+	int err;
+
+	if (!mutex_trylock(&ctx->rx.lock))
+		return;
+	WRITE_ONCE(ctx->reader_busy, true);
+	err = kssh_rx_pump(ctx);
+	rx_done(ctx);
+	mutex_unlock(&ctx->rx.lock);
+	KSSH_INC(ctx->sk, RXREADER);
+	if (err)
+		kssh_rx_poke(ctx);
+}
+
+/* Somebody polls for data, and there are none: may be he opens some. */
+void kssh_rx_poll(struct kssh_context *ctx, const poll_table *wait)
+{
+	if (poll_requested_events(wait) & EPOLLIN && rx_unread(ctx))
+		kssh_rx_run(ctx);
+}
+
+/*
+ * @reader stands in its wait queue, and is going to call kssh_rx_run() when
+ * it is woken. What came before this, and nobody is at, is the worker's.
+ */
+void kssh_rx_await(struct kssh_context *ctx, struct sock *reader)
+{
+	spin_lock_bh(&ctx->reader_lock);
+	ctx->reader = reader;
+	spin_unlock_bh(&ctx->reader_lock);
+	/* pairs with the lock in kssh_rx_data_ready() */
+	smp_mb();
+	if (rx_unread(ctx) && !rx_stopped(ctx) &&
+	    !mutex_is_locked(&ctx->rx.lock))
+		kssh_rx_poke(ctx);
+}
+
+/* Still none, and he stands in the wait queue by now. */
+void kssh_rx_poll_wait(struct kssh_context *ctx, struct sock *reader,
+		       const poll_table *wait)
+{
+	if (poll_requested_events(wait) & EPOLLIN)
+		kssh_rx_await(ctx, reader);
+}
+
+/* @reader goes away. */
+void kssh_rx_forget(struct kssh_context *ctx, struct sock *reader)
+{
+	spin_lock_bh(&ctx->reader_lock);
+	if (ctx->reader == reader)
+		ctx->reader = NULL;
+	spin_unlock_bh(&ctx->reader_lock);
+}
+
+/*
+ * TCP has something. A reader that waits decrypts on its own time and CPU; one
+ * that was woken and has better to do is waited for no longer than a tick, as
+ * other channels may have data in it. Softirq, or the socket is owned.
+ */
+void kssh_rx_data_ready(struct kssh_context *ctx)
+{
+	struct sock *reader;
+
+	spin_lock_bh(&ctx->reader_lock);
+	reader = ctx->reader;
+	ctx->reader = NULL;
+	if (reader && kssh_wake(reader, EPOLLIN | EPOLLRDNORM))
+		WRITE_ONCE(ctx->reader_busy, true);
+	spin_unlock_bh(&ctx->reader_lock);
+	if (READ_ONCE(ctx->reader_busy))
+		queue_delayed_work(kssh_wq, &ctx->rx_work, 1);
+	else
+		kssh_rx_poke(ctx);
+}
+
 void kssh_rx_poke(struct kssh_context *ctx)
 {
-	queue_delayed_work(kssh_wq, &ctx->rx_work, 0);
+	mod_delayed_work(kssh_wq, &ctx->rx_work, 0);
 }
 
 void kssh_rx_work(struct work_struct *work)
@@ -431,7 +509,9 @@ void kssh_rx_work(struct work_struct *work)
 
 	mutex_lock(&ctx->rx.lock);
 	err = kssh_rx_pump(ctx);
+	rx_done(ctx);
 	mutex_unlock(&ctx->rx.lock);
+	KSSH_INC(ctx->sk, RXWORKER);
 	if (err)
 		queue_delayed_work(kssh_wq, &ctx->rx_work,
 				   err == -ENOMEM ? RX_NOMEM_DELAY : 0);

@@ -292,7 +292,7 @@ int kssh_tx_push_part(struct kssh_context *ctx)
 	tx->npart = 0;
 	err = tx_push(ctx, bv, nbv, len, false);
 	if (err) {
-		kssh_tx_die(ctx);
+		kssh_tx_die(ctx, err, 0);
 		return err;
 	}
 	return tx->npart ? -EAGAIN : 0;
@@ -322,6 +322,7 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 	u32 body = pkt->head_len + pkt->fill;
 	struct sealed out = { .nbv = 0 };
 	u32 hdr_len = pkt->hdr_len;
+	u8 type = kssh_pkt_start(pkt)[1];
 	u32 pad, size;
 	int err;
 
@@ -332,8 +333,7 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 
 	err = kssh_rekey_account(&tx->rekey, size);
 	if (err) {
-		KSSH_INC(ctx->sk, HARDLIMIT);
-		kssh_tx_die(ctx);
+		kssh_tx_die(ctx, err, KSSH_MIB_HARDLIMIT);
 		return err;
 	}
 
@@ -353,6 +353,7 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 		return err;
 	}
 
+	trace_kssh_packet_tx(ctx->sk, tx->pkt_seq, size, type);
 	tx_account(ctx, size);
 	err = tx_push(ctx, out.bv, out.nbv, out.len, more);
 	if (err)
@@ -364,8 +365,7 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 	return 0;
 
 dead:
-	KSSH_INC(ctx->sk, TXERROR);
-	kssh_tx_die(ctx);
+	kssh_tx_die(ctx, err, KSSH_MIB_TXERROR);
 	return err;
 }
 
@@ -442,9 +442,12 @@ int kssh_tx_check(struct kssh_context *ctx, u8 type)
 	return 0;
 }
 
-/* The sending direction is over. Under ctx->tx.lock. */
-void kssh_tx_die(struct kssh_context *ctx)
+/* The sending direction is over, by @err < 0. Under ctx->tx.lock. */
+void kssh_tx_die(struct kssh_context *ctx, int err, int mib)
 {
+	if (mib)
+		kssh_mib_inc(ctx->sk, mib);
+	trace_kssh_error(ctx->sk, true, err, kssh_mib_name(mib));
 	set_bit(KSSH_F_TX_DEAD, &ctx->flags);
 	sealed_put(ctx->tx.part, ctx->tx.npart);
 	ctx->tx.npart = 0;

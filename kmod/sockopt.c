@@ -18,6 +18,7 @@ void kssh_check_due(struct kssh_context *ctx, u32 due)
 	if (test_and_set_bit(KSSH_F_REKEY_DUE, &ctx->flags))
 		return;
 	KSSH_INC(ctx->sk, REKEYDUE);
+	trace_kssh_rekey_due(ctx->sk, due);
 	WRITE_ONCE(ctx->due_event, due);
 	kssh_ctl_wake(ctx);
 }
@@ -90,6 +91,19 @@ static void reset_use(struct kssh_context *ctx, struct kssh_rekey *rekey,
 			 cipher->desc->layout.block);
 }
 
+/* The next keys of a direction are in. Data could not pass since @stopped. */
+static void count_rekey(struct kssh_context *ctx, bool tx, u64 stopped)
+{
+	u64 stall_us = div_u64(ktime_get_ns() - stopped, NSEC_PER_USEC);
+
+	ctx->rekeys++;
+	ctx->stall_us += stall_us;
+	ctx->stall_max_us = max(ctx->stall_max_us, stall_us);
+	KSSH_INC(ctx->sk, REKEYS);
+	kssh_mib_stall(ctx->sk, stall_us);
+	trace_kssh_rekey_done(ctx->sk, tx, stall_us);
+}
+
 static int set_tx(struct kssh_context *ctx,
 		  const struct kssh_crypto_info *info)
 {
@@ -115,12 +129,12 @@ static int set_tx(struct kssh_context *ctx,
 	tx->pkt_seq = next_seq(info, tx->pkt_seq);
 	tx->installed = jiffies;
 	reset_use(ctx, &tx->rekey, cipher);
-	if (first) {
+	trace_kssh_key_installed(ctx->sk, true, info->cipher, info->mac,
+				 tx->pkt_seq);
+	if (first)
 		set_bit(KSSH_F_TX_READY, &ctx->flags);
-	} else {
-		ctx->rekeys++;
-		KSSH_INC(ctx->sk, REKEYS);
-	}
+	else
+		count_rekey(ctx, true, tx->stopped);
 	clear_bit(KSSH_F_TX_PARKED, &ctx->flags);
 	clear_bit(KSSH_F_TX_GATED, &ctx->flags);
 	rekey_done(ctx);
@@ -159,12 +173,12 @@ static int set_rx(struct kssh_context *ctx,
 	rx->frame_seq = rx->pkt_seq;
 	rx->installed = jiffies;
 	reset_use(ctx, &rx->rekey, cipher);
-	if (first) {
+	trace_kssh_key_installed(ctx->sk, false, info->cipher, info->mac,
+				 rx->pkt_seq);
+	if (first)
 		set_bit(KSSH_F_RX_READY, &ctx->flags);
-	} else {
-		ctx->rekeys++;
-		KSSH_INC(ctx->sk, REKEYS);
-	}
+	else
+		count_rekey(ctx, false, rx->stopped);
 	clear_bit(KSSH_F_RX_KEX, &ctx->flags);
 	clear_bit(KSSH_F_RX_GATED, &ctx->flags);
 	clear_bit(KSSH_F_RX_PARKED, &ctx->flags);
@@ -264,7 +278,7 @@ int kssh_setsockopt(struct sock *sk, int level, int optname, sockptr_t optval,
 	return -ENOPROTOOPT;
 }
 
-static u16 info_state(unsigned long flags)
+u16 kssh_info_state(unsigned long flags)
 {
 	static const u8 map[][2] = {
 		{ KSSH_F_TX_READY, KSSH_STATE_TX_READY },
@@ -295,8 +309,12 @@ static void fill_info(struct kssh_context *ctx, struct kssh_info *info)
 	info->channels = atomic_read(&ctx->nchans);
 	mutex_lock(&rx->lock);
 	mutex_lock(&tx->lock);
-	info->state = info_state(READ_ONCE(ctx->flags));
+	info->state = kssh_info_state(READ_ONCE(ctx->flags));
 	info->rekeys = ctx->rekeys;
+	info->rekey_stall_us = ctx->stall_us;
+	info->rekey_stall_max_us = ctx->stall_max_us;
+	info->window_stall_us = atomic64_read(&ctx->shut_us);
+	info->local_windows = atomic64_read(&ctx->windows);
 	if (tx->cipher) {
 		info->tx_cipher = tx->cipher->desc->cipher;
 		strscpy(info->tx_driver, kssh_cipher_driver(tx->cipher),

@@ -7,6 +7,11 @@
 
 #include "stat.h"
 
+/* What a path of 300 ms and 400 Mbit/s asks for. */
+#define WINDOW_MAX		(16 << 20)
+#define CONN_WINDOW_MAX		(256 << 20)
+#define RX_MEM_MAX		(256 << 20)
+
 unsigned int kssh_net_id __read_mostly;
 
 static const struct snmp_mib kssh_mib_list[] = {
@@ -22,6 +27,19 @@ static const struct snmp_mib kssh_mib_list[] = {
 	SNMP_MIB_ITEM("KsshTxAdjust", KSSH_MIB_TXADJUST),
 	SNMP_MIB_ITEM("KsshRekeys", KSSH_MIB_REKEYS),
 	SNMP_MIB_ITEM("KsshRekeyDue", KSSH_MIB_REKEYDUE),
+	SNMP_MIB_ITEM("KsshRekeyStall1ms", KSSH_MIB_REKEYSTALL1MS),
+	SNMP_MIB_ITEM("KsshRekeyStall4ms", KSSH_MIB_REKEYSTALL4MS),
+	SNMP_MIB_ITEM("KsshRekeyStall16ms", KSSH_MIB_REKEYSTALL16MS),
+	SNMP_MIB_ITEM("KsshRekeyStall64ms", KSSH_MIB_REKEYSTALL64MS),
+	SNMP_MIB_ITEM("KsshRekeyStall256ms", KSSH_MIB_REKEYSTALL256MS),
+	SNMP_MIB_ITEM("KsshRekeyStall1s", KSSH_MIB_REKEYSTALL1S),
+	SNMP_MIB_ITEM("KsshRekeyStall4s", KSSH_MIB_REKEYSTALL4S),
+	SNMP_MIB_ITEM("KsshRekeyStallMore", KSSH_MIB_REKEYSTALLMORE),
+	SNMP_MIB_ITEM("KsshTxWindowShut", KSSH_MIB_TXWINDOWSHUT),
+	SNMP_MIB_ITEM("KsshRxWindowGrown", KSSH_MIB_RXWINDOWGROWN),
+	SNMP_MIB_ITEM("KsshRxMemLimit", KSSH_MIB_RXMEMLIMIT),
+	SNMP_MIB_ITEM("KsshRxReader", KSSH_MIB_RXREADER),
+	SNMP_MIB_ITEM("KsshRxWorker", KSSH_MIB_RXWORKER),
 	SNMP_MIB_ITEM("KsshRxIgnored", KSSH_MIB_RXIGNORED),
 	SNMP_MIB_ITEM("KsshRxDiscarded", KSSH_MIB_RXDISCARDED),
 	SNMP_MIB_ITEM("KsshRxThrottled", KSSH_MIB_RXTHROTTLED),
@@ -37,6 +55,28 @@ static const struct snmp_mib kssh_mib_list[] = {
 	SNMP_MIB_ITEM("KsshHardLimit", KSSH_MIB_HARDLIMIT),
 	SNMP_MIB_ITEM("KsshTxError", KSSH_MIB_TXERROR),
 };
+
+/* For the tracepoint: the counter's name, or "" for none. */
+const char *kssh_mib_name(int mib)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(kssh_mib_list); i++)
+		if (kssh_mib_list[i].entry == mib)
+			return kssh_mib_list[i].name;
+	return "";
+}
+
+/* A bucket of the histogram, each four times as wide as the one before. */
+void kssh_mib_stall(const struct sock *sk, u64 stall_us)
+{
+	int mib = KSSH_MIB_REKEYSTALL1MS;
+	u64 end = 1000;
+
+	for (; mib < KSSH_MIB_REKEYSTALLMORE && stall_us >= end; end *= 4)
+		mib++;
+	kssh_mib_inc(sk, mib);
+}
 
 /* snmp_fold_field() is not for modules in every kernel */
 static unsigned long stat_sum(const struct kssh_net *kn, int mib)
@@ -57,6 +97,8 @@ static int stat_show(struct seq_file *seq, void *v)
 	for (i = 0; i < ARRAY_SIZE(kssh_mib_list); i++)
 		seq_printf(seq, "%-32s\t%lu\n", kssh_mib_list[i].name,
 			   stat_sum(kn, kssh_mib_list[i].entry));
+	seq_printf(seq, "%-32s\t%lld\n", "KsshRxQueuedMem",
+		   percpu_counter_sum_positive(&kn->rx_mem));
 	return 0;
 }
 
@@ -68,6 +110,21 @@ static const struct ctl_table kssh_table[] = {
 		.proc_handler	= proc_dointvec_minmax,
 		.extra1		= SYSCTL_ZERO,
 		.extra2		= SYSCTL_ONE,
+	}, {
+		.procname	= "window_max",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec,
+	}, {
+		.procname	= "conn_window_max",
+		.maxlen		= sizeof(unsigned int),
+		.mode		= 0644,
+		.proc_handler	= proc_douintvec,
+	}, {
+		.procname	= "rx_mem_max",
+		.maxlen		= sizeof(unsigned long),
+		.mode		= 0644,
+		.proc_handler	= proc_doulongvec_minmax,
 	},
 };
 
@@ -79,6 +136,9 @@ static int sysctl_init(struct net *net, struct kssh_net *kn)
 	if (!table)
 		return -ENOMEM;
 	table[0].data = &kn->unprivileged_attach;
+	table[1].data = &kn->window_max;
+	table[2].data = &kn->conn_window_max;
+	table[3].data = &kn->rx_mem_max;
 
 	kn->sysctl = register_net_sysctl_sz(net, "net/kssh", table,
 					    ARRAY_SIZE(kssh_table));
@@ -106,9 +166,16 @@ static int __net_init net_init(struct net *net)
 	if (!kn->stats)
 		return -ENOMEM;
 
-	err = sysctl_init(net, kn);
+	err = percpu_counter_init(&kn->rx_mem, 0, GFP_KERNEL);
 	if (err)
 		goto err_free;
+	kn->window_max = WINDOW_MAX;
+	kn->conn_window_max = CONN_WINDOW_MAX;
+	kn->rx_mem_max = RX_MEM_MAX;
+
+	err = sysctl_init(net, kn);
+	if (err)
+		goto err_counter;
 
 	err = -ENOMEM;
 	if (!proc_create_net_single("kssh_stat", 0444, net->proc_net,
@@ -118,6 +185,8 @@ static int __net_init net_init(struct net *net)
 
 err_sysctl:
 	sysctl_exit(kn);
+err_counter:
+	percpu_counter_destroy(&kn->rx_mem);
 err_free:
 	free_percpu(kn->stats);
 	return err;
@@ -129,6 +198,7 @@ static void __net_exit net_exit(struct net *net)
 
 	remove_proc_entry("kssh_stat", net->proc_net);
 	sysctl_exit(kn);
+	percpu_counter_destroy(&kn->rx_mem);
 	free_percpu(kn->stats);
 }
 

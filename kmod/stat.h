@@ -3,6 +3,7 @@
 #ifndef _KSSH_STAT_H
 #define _KSSH_STAT_H
 
+#include <linux/percpu_counter.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/snmp.h>
@@ -21,6 +22,20 @@ enum {
 	KSSH_MIB_TXADJUST,		/* WINDOW_ADJUST sent */
 	KSSH_MIB_REKEYS,		/* keys after the first */
 	KSSH_MIB_REKEYDUE,		/* events */
+	/* time a key exchange kept data from passing, either direction */
+	KSSH_MIB_REKEYSTALL1MS,		/* below 1 ms */
+	KSSH_MIB_REKEYSTALL4MS,		/* 1 ms to below 4 ms, and so on */
+	KSSH_MIB_REKEYSTALL16MS,
+	KSSH_MIB_REKEYSTALL64MS,
+	KSSH_MIB_REKEYSTALL256MS,
+	KSSH_MIB_REKEYSTALL1S,
+	KSSH_MIB_REKEYSTALL4S,
+	KSSH_MIB_REKEYSTALLMORE,
+	KSSH_MIB_TXWINDOWSHUT,		/* a writer found the window spent */
+	KSSH_MIB_RXWINDOWGROWN,		/* a window was enlarged */
+	KSSH_MIB_RXMEMLIMIT,		/* grants cut down to spare memory */
+	KSSH_MIB_RXREADER,		/* times a reader opened packets itself */
+	KSSH_MIB_RXWORKER,		/* times the worker did */
 	KSSH_MIB_RXIGNORED,		/* IGNORE and DEBUG dropped */
 	KSSH_MIB_RXDISCARDED,		/* data bytes nobody reads */
 	KSSH_MIB_RXTHROTTLED,		/* messages nobody read */
@@ -45,12 +60,20 @@ struct kssh_mib {
 /**
  * struct kssh_net - what we keep in a network namespace
  * @stats: counters
+ * @rx_mem: memory of all channels' unread data, bytes
  * @unprivileged_attach: sysctl net.kssh.unprivileged_attach
+ * @window_max: sysctl net.kssh.window_max
+ * @conn_window_max: sysctl net.kssh.conn_window_max
+ * @rx_mem_max: sysctl net.kssh.rx_mem_max
  * @sysctl: its table
  */
 struct kssh_net {
 	struct kssh_mib __percpu *stats;
+	struct percpu_counter rx_mem;
 	int unprivileged_attach;
+	unsigned int window_max;
+	unsigned int conn_window_max;
+	unsigned long rx_mem_max;
 	struct ctl_table_header *sysctl;
 };
 
@@ -73,6 +96,8 @@ static inline void kssh_mib_inc(const struct sock *sk, int mib)
 	SNMP_INC_STATS(kssh_net(sock_net(sk))->stats, mib);
 }
 
+const char *kssh_mib_name(int mib);
+void kssh_mib_stall(const struct sock *sk, u64 stall_us);
 int kssh_stat_init(void);
 void kssh_stat_exit(void);
 

@@ -166,6 +166,83 @@ TEST(window_is_granted_as_the_reader_reads)
 	}
 }
 
+/* A reader that takes @pace bytes a millisecond, over a way of @rtt_us. */
+static uint32_t tuned(uint32_t max, uint32_t limit, uint32_t pace,
+		      uint32_t rtt_us)
+{
+	struct kssh_rx_window win = {
+		.window = max, .max = max, .limit = limit, .max_packet = 32768
+	};
+	uint64_t now = 5000000, end = now + 10ULL * rtt_us + 10000;
+	uint32_t grant, left = 0;
+
+	for (; now < end; now += 1000) {
+		/* no more comes in a round trip than the window lets through */
+		if (!(now % (rtt_us - rtt_us % 1000 + 1000)))
+			left = win.window;
+		grant = kssh_rx_window_consume(&win, pace < left ? pace : left);
+		win.window -= pace < left ? pace : left;
+		left -= pace < left ? pace : left;
+		if (!grant)
+			continue;
+		kssh_rx_window_grow(&win,
+				    kssh_rx_window_tune(&win, now, rtt_us));
+		kssh_rx_window_grant(&win, win.consumed);
+	}
+	return win.max;
+}
+
+TEST(window_grows_with_the_round_trip)
+{
+	const uint32_t mib = 1 << 20;
+
+	/* 100 MiB/s over 300 ms: 30 MiB under way */
+	EXPECT_LE(16 * mib, tuned(2 * mib, 64 * mib, 104858, 300000));
+	EXPECT_EQ(16 * mib, tuned(2 * mib, 16 * mib, 104858, 300000));
+	EXPECT_EQ(3 * mib, tuned(2 * mib, 3 * mib, 104858, 300000));
+	/* the same pace next door, or a slow reader far away */
+	EXPECT_EQ(2 * mib, tuned(2 * mib, 64 * mib, 104858, 200));
+	EXPECT_EQ(2 * mib, tuned(2 * mib, 64 * mib, 1000, 300000));
+	/* nobody knows the round trip */
+	EXPECT_EQ(2 * mib, tuned(2 * mib, 64 * mib, 104858, 0));
+	EXPECT_EQ(0, tuned(0, 64 * mib, 104858, 300000));
+}
+
+TEST(window_does_not_grow_beyond_32_bits)
+{
+	struct kssh_rx_window win = { .window = 0x80000000,
+				      .max = 0x80000000,
+				      .limit = 0xffffffff,
+				      .max_packet = 32768 };
+	uint64_t now = 1000;
+	int i;
+
+	kssh_rx_window_tune(&win, now, 1000);
+	for (i = 0; i < 5; i++) {
+		win.window = 0;
+		kssh_rx_window_consume(&win, win.max - win.consumed);
+		now += 1000;
+		kssh_rx_window_grow(&win, kssh_rx_window_tune(&win, now, 1000));
+		kssh_rx_window_grant(&win, win.consumed);
+		EXPECT_EQ(win.max, win.window);
+	}
+	EXPECT_EQ(0xffffffff, win.max);
+}
+
+TEST(window_does_not_grow_after_a_pause)
+{
+	struct kssh_rx_window win = {
+		.window = 1000, .max = 1000, .limit = 100000, .max_packet = 1000
+	};
+
+	kssh_rx_window_consume(&win, 1000);
+	EXPECT_EQ(0, kssh_rx_window_tune(&win, 1ULL << 40, 1000));
+	/* a round too short to tell */
+	kssh_rx_window_consume(&win, 1000);
+	EXPECT_EQ(0, kssh_rx_window_tune(&win, (1ULL << 40) + 999, 1000));
+	EXPECT_EQ(1000, kssh_rx_window_tune(&win, (1ULL << 40) + 1000, 1000));
+}
+
 TEST(window_may_not_grow_above_32_bits)
 {
 	struct kssh_tx_window win = { .window = 0xfffffff0, .max_packet = 100 };

@@ -103,6 +103,7 @@ u32 kssh_rx_window_consume(struct kssh_rx_window *win, u32 len)
 	u32 least = win->max / 4;
 
 	win->consumed += len;
+	win->round_bytes += len;
 	if (!win->consumed || win->consumed < least)
 		return 0;
 	return win->consumed;
@@ -112,6 +113,35 @@ void kssh_rx_window_grant(struct kssh_rx_window *win, u32 bytes)
 {
 	win->consumed -= bytes;
 	win->window += bytes;
+}
+
+/*
+ * A peer that fills the window sends it once in a round trip. If the reader
+ * takes more than half of it in that time, the window is what holds the peer
+ * back: double it. A slow reader, or a short way, never comes to that.
+ */
+u32 kssh_rx_window_tune(struct kssh_rx_window *win, u64 now_us, u32 rtt_us)
+{
+	u64 elapsed = now_us - win->round_start;
+	u64 bytes = win->round_bytes;
+
+	if (!rtt_us || elapsed < rtt_us)
+		return 0;
+	win->round_bytes = 0;
+	win->round_start = now_us;
+	/* a pause is no pace; and the product below shall not overflow */
+	if (elapsed > 0xffffffffU || bytes * rtt_us < win->max / 2 * elapsed)
+		return 0;
+	if (win->max >= win->limit)
+		return 0;
+	return win->limit - win->max < win->max ? win->limit - win->max :
+						  win->max;
+}
+
+void kssh_rx_window_grow(struct kssh_rx_window *win, u32 bytes)
+{
+	win->max += bytes;
+	win->consumed += bytes;
 }
 
 void kssh_rx_window_take_back(struct kssh_rx_window *win, u32 bytes)

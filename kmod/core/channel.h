@@ -48,13 +48,19 @@ void kssh_fill_eof(u8 p[KSSH_EOF_LEN], u32 remote_id);
  * @window: what the peer may still send
  * @consumed: read by our side, not granted again yet
  * @max: size the window is kept at
+ * @limit: @max does not grow beyond it
  * @max_packet: largest data part we accept
+ * @round_bytes: read since @round_start
+ * @round_start: microseconds of any clock
  */
 struct kssh_rx_window {
 	u32 window;
 	u32 consumed;
 	u32 max;
+	u32 limit;
 	u32 max_packet;
+	u32 round_bytes;
+	u64 round_start;
 };
 
 /* The peer sent @len bytes: 0, or -EPROTO beyond the window or max_packet. */
@@ -66,6 +72,14 @@ int kssh_rx_window_charge(struct kssh_rx_window *win, u32 len);
  */
 u32 kssh_rx_window_consume(struct kssh_rx_window *win, u32 len);
 void kssh_rx_window_grant(struct kssh_rx_window *win, u32 bytes);
+/*
+ * To be asked before a grant: how much larger should the window be, for a
+ * reader of this pace and a round trip of @rtt_us? 0 if it is large enough.
+ * kssh_rx_window_grow() does it, by as much as there is memory for; the next
+ * grant tells the peer.
+ */
+u32 kssh_rx_window_tune(struct kssh_rx_window *win, u64 now_us, u32 rtt_us);
+void kssh_rx_window_grow(struct kssh_rx_window *win, u32 bytes);
 /* A grant of @bytes that the peer has not been told of. */
 void kssh_rx_window_take_back(struct kssh_rx_window *win, u32 bytes);
 

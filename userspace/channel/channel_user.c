@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 /* A channel of the user data path: windows, data in and out of packets. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "channel/conn_user.h"
 #include "lib/mem.h"
 
-#define KEPT_MAX	(CHANNEL_WRITE_MAX + 1024)
+#define KEPT_MAX (CHANNEL_WRITE_MAX + 1024)
 
 struct channel_user *channel_user_of(struct channel *ch)
 {
@@ -18,6 +22,35 @@ struct channel_user *channel_user_of(struct channel *ch)
 }
 
 /* ---- RX ---- */
+
+/* The round trip as TCP sees it, microseconds, 0 if it does not know. */
+static uint32_t rtt_us(const struct channel_user *chu)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(chu->cu->fd, IPPROTO_TCP, TCP_INFO, &info, &len))
+		return 0;
+	return info.tcpi_rcv_rtt ? info.tcpi_rcv_rtt : info.tcpi_rtt;
+}
+
+/* Before a grant: is the window what holds the peer back? */
+static void tune(struct channel_user *chu)
+{
+	struct conn_user *cu = chu->cu;
+	struct timespec now;
+	uint32_t more;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	more = kssh_rx_window_tune(&chu->rx_window,
+				   (uint64_t)now.tv_sec * 1000000 +
+					   now.tv_nsec / 1000,
+				   rtt_us(chu));
+	if (!more || cu->windows_grown + more > CONN_WINDOWS_GROWN_MAX)
+		return;
+	cu->windows_grown += more;
+	kssh_rx_window_grow(&chu->rx_window, more);
+}
 
 static void grant(struct channel_user *chu, size_t n)
 {
@@ -27,6 +60,8 @@ static void grant(struct channel_user *chu, size_t n)
 	bytes = kssh_rx_window_consume(&chu->rx_window, n);
 	if (!bytes || chu->rx_eof || chu->ch.close_sent)
 		return;
+	tune(chu);
+	bytes = chu->rx_window.consumed;
 	kssh_fill_adjust(msg, chu->ch.remote_id, bytes);
 	if (!conn_send(chu->cu->conn, msg, sizeof(msg)))
 		kssh_rx_window_grant(&chu->rx_window, bytes);
@@ -346,6 +381,9 @@ static void user_detach(struct channel *ch)
 	chu->dropping = true;
 	buf_free(&chu->kept);
 	buf_free(&chu->rx);
+	chu->cu->windows_grown -= chu->rx_window.max - CONN_WINDOW;
+	chu->rx_window.max = CONN_WINDOW;
+	chu->rx_window.limit = CONN_WINDOW;
 }
 
 static bool user_idle(struct channel *ch)
@@ -390,11 +428,12 @@ int channel_user_alloc(struct channel **ch, struct conn_user *cu,
 	chu->cu = cu;
 	chu->rx_window.window = CONN_WINDOW;
 	chu->rx_window.max = CONN_WINDOW;
+	chu->rx_window.limit = CONN_WINDOW_LIMIT;
 	chu->rx_window.max_packet = CONN_MAX_PACKET;
 	chu->tx_window.window = params->remote_window;
 	chu->tx_window.max_packet = params->remote_max_packet;
 	chu->want_read = true;
-	buf_init(&chu->rx, CONN_WINDOW);
+	buf_init(&chu->rx, CONN_WINDOW_LIMIT);
 	buf_init(&chu->kept, KEPT_MAX);
 	*ch = &chu->ch;
 	return 0;

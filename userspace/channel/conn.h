@@ -15,6 +15,9 @@
 #define CONN_CHANNELS_MAX	64
 /* What we grant a channel, and the largest data part we accept (as OpenSSH). */
 #define CONN_WINDOW		(2 * 1024 * 1024)
+/* A window grows up to this by itself, those of a connection by the other. */
+#define CONN_WINDOW_LIMIT	(16 * 1024 * 1024)
+#define CONN_WINDOWS_GROWN_MAX	(64 * 1024 * 1024)
 #define CONN_MAX_PACKET		(32 * 1024)
 /* Messages >= 50 kept back while a key exchange runs. */
 #define CONN_HELD_MAX		(256 * 1024)

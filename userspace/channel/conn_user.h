@@ -48,6 +48,7 @@ struct user_out {
  * @open_ext: that packet is SSH_MSG_CHANNEL_EXTENDED_DATA
  * @open_len: data bytes in it
  * @next_turn: channel that is served first when room comes
+ * @windows_grown: by how much windows of channels have grown, bytes
  */
 struct conn_user {
 	struct conn *conn;
@@ -68,6 +69,7 @@ struct conn_user {
 	bool open_ext;
 	size_t open_len;
 	unsigned int next_turn;
+	uint64_t windows_grown;
 };
 
 /**

@@ -141,6 +141,9 @@ struct kssh_rekey_limits {
  *	socket of a channel that is bound already, whose windows it shares (the
  *	window and packet fields must then be 0)
  * @fd: filled in: the channel socket, O_CLOEXEC
+ * @local_window_max: what the local window may grow to by itself, if the
+ *	reader keeps pace and the way is long; 0 for sysctl net.kssh.window_max;
+ *	@local_window for a window that stays as it is
  * @reserved: must be zero
  *
  * The channel socket is a SOCK_STREAM socket. What is written becomes
@@ -154,7 +157,9 @@ struct kssh_rekey_limits {
  * the TCP socket as messages. The binding ends, and @local_id is free again,
  * when SSH_MSG_CHANNEL_CLOSE has passed in both directions.
  *
- * Errors: EINVAL size, version, flags, reserved fields, remote_max_packet 0;
+ * Errors: EINVAL size, version, flags, reserved fields, remote_max_packet 0,
+ * local_window_max below local_window; ENOBUFS the windows of the connection's
+ * channels would add up to more than sysctl net.kssh.conn_window_max;
  * EEXIST @local_id is bound (with this data type); ENOENT data type without a
  * bound channel; ENOTCONN no TX and RX keys yet; EPIPE the connection has
  * ended; EMFILE, ENFILE, ENOMEM, ENOSPC too many channels.
@@ -170,7 +175,8 @@ struct kssh_channel {
 	__u32	remote_max_packet;
 	__u32	data_type;
 	__s32	fd;
-	__u32	reserved[7];
+	__u32	local_window_max;
+	__u32	reserved[6];
 };
 
 /*
@@ -238,6 +244,12 @@ struct kssh_event {
  * @rx_packets: packets received
  * @tx_driver: name of the running cipher driver, NUL-terminated
  * @rx_driver: name of the running cipher driver, NUL-terminated
+ * @rekey_stall_us: time in which a key exchange kept data from passing, in
+ *	microseconds, both directions added up
+ * @rekey_stall_max_us: the longest of those stalls
+ * @window_stall_us: time writers found the peer's windows spent, in
+ *	microseconds, all channels added up
+ * @local_windows: sum of the sizes local windows are kept at, in bytes
  * @reserved: zero
  *
  * getsockopt returns as much as fits into the length the caller gave.
@@ -257,7 +269,11 @@ struct kssh_info {
 	__u64	rx_packets;
 	char	tx_driver[64];
 	char	rx_driver[64];
-	__u64	reserved[8];
+	__u64	rekey_stall_us;
+	__u64	rekey_stall_max_us;
+	__u64	window_stall_us;
+	__u64	local_windows;
+	__u64	reserved[4];
 };
 
 /* Bits of kssh_info.state. */
@@ -267,5 +283,28 @@ struct kssh_info {
 #define KSSH_STATE_RX_PARKED	(1 << 3)	/* NEWKEYS came, new RX keys wanted */
 #define KSSH_STATE_REKEY_DUE	(1 << 4)
 #define KSSH_STATE_DEAD		(1 << 5)	/* the connection has ended */
+
+/*
+ * What sock_diag (ss -i) says: INET_DIAG_ULP_INFO holds INET_ULP_INFO_NAME
+ * and a nest of this number, well above those of the kernel itself.
+ */
+#define INET_ULP_INFO_KSSH	64
+
+enum {
+	KSSH_DIAG_UNSPEC,
+	KSSH_DIAG_TX_CIPHER,	/* u16, KSSH_CIPHER_* */
+	KSSH_DIAG_RX_CIPHER,	/* u16, KSSH_CIPHER_* */
+	KSSH_DIAG_STATE,	/* u16, KSSH_STATE_* */
+	KSSH_DIAG_CHANNELS,	/* u32, bound now */
+	KSSH_DIAG_REKEYS,	/* u32, as in struct kssh_info */
+	KSSH_DIAG_PAD,
+	KSSH_DIAG_TX_BYTES,	/* u64, on the wire */
+	KSSH_DIAG_RX_BYTES,	/* u64, on the wire */
+	KSSH_DIAG_TX_PACKETS,	/* u64 */
+	KSSH_DIAG_RX_PACKETS,	/* u64 */
+	__KSSH_DIAG_MAX
+};
+
+#define KSSH_DIAG_MAX	(__KSSH_DIAG_MAX - 1)
 
 #endif /* _UAPI_LINUX_KSSH_H */
