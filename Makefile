@@ -37,7 +37,10 @@ LIB_SRC := $(filter-out userspace/cmd/%,$(wildcard userspace/*/*.c)) \
 	$(wildcard kmod/core/*.c)
 CMD_SRC := $(wildcard userspace/cmd/*.c)
 TEST_SRC := $(wildcard tests/*_test.c)
-HELPER_SRC := $(wildcard tests/integration/*.c tests/interop/*.c bench/*.c)
+# bench/NAME.c is a program, bench/NAME_PART.c are its parts.
+BENCH_PART_SRC := $(wildcard bench/*_*.c)
+HELPER_SRC := $(filter-out $(BENCH_PART_SRC),$(wildcard \
+	tests/integration/*.c tests/interop/*.c bench/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 MAN := $(wildcard docs/man/*.[1578])
 
@@ -125,9 +128,11 @@ $(CMDS): $(BUILD)/%: $(BUILD)/obj/userspace/cmd/%.o $(LIB)
 $(TESTS) $(HELPERS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 	$(link)
 
+$(BUILD)/bench/datapath: $(call obj,$(wildcard bench/datapath_*.c))
+
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(CMD_SRC) $(TEST_SRC) \
-	$(HELPER_SRC) $(FUZZ_SRC)))
+	$(HELPER_SRC) $(BENCH_PART_SRC) $(FUZZ_SRC)))
 
 ## Fuzzers: make fuzz, then build/fuzzer/fuzz/NAME
 

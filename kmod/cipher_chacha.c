@@ -15,7 +15,7 @@
 #define POLY_KEY		32
 #define POLY_TAG		16
 /* Cipher and MAC take turns while the bytes are in the cache. */
-#define CHACHA_CHUNK		4096
+#define CHACHA_CHUNK		16384
 
 /**
  * struct chacha - keys of a direction
