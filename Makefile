@@ -40,7 +40,7 @@ TEST_SRC := $(wildcard tests/*_test.c)
 # bench/NAME.c is a program, bench/NAME_PART.c are its parts.
 BENCH_PART_SRC := $(wildcard bench/*_*.c)
 HELPER_SRC := $(filter-out $(BENCH_PART_SRC),$(wildcard \
-	tests/integration/*.c tests/interop/*.c bench/*.c))
+	tests/integration/*.c tests/interop/*.c bench/*.c docs/examples/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 MAN := $(wildcard docs/man/*.[1578])
 
@@ -169,6 +169,15 @@ modules:
 
 module_install: module
 	$(Q)$(MAKE) -C $(KDIR) M=$(KMOD) modules_install
+
+# What DKMS builds from: dkms add kssh/VERSION, then dkms install.
+DKMS := $(DESTDIR)/usr/src/kssh-$(VERSION)
+
+.PHONY: dkms
+dkms:
+	$(Q)install -d $(DKMS) && cp -R Kbuild kmod COPYING LICENSES $(DKMS)
+	$(Q)sed 's/@VERSION@/$(VERSION)/' dkms.conf >$(DKMS)/dkms.conf
+	@echo "$(DKMS): now dkms install kssh/$(VERSION)"
 
 ## Try it: natively where the libraries allow it, else in the root
 
