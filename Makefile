@@ -79,13 +79,13 @@ endif
 
 ALL_CPPFLAGS := -D_GNU_SOURCE= -DKSSH_VERSION='"$(VERSION)"' \
 	$(if $(SAN),-DKSSH_SAN) -Iuserspace -Ikmod -Ikmod/include/uapi \
-	-Itests -I$(BUILD) $(CPPFLAGS)
+	-Itests -I$(BUILD) -I$(BUILD)/obj/bpf $(CPPFLAGS)
 ALL_CFLAGS := $(DIALECT) $(WARN) $(HARDEN) $(OPT) $(CFLAGS)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(LDFLAGS)
 ALL_LDLIBS := -luring -lcrypto -lseccomp -lcap -lpam -lcrypt -lutil $(LDLIBS)
 
 .PHONY: all tests
-all: $(LIB) $(CMDS)
+all: $(LIB) $(CMDS) kssh-top
 tests: all $(TESTS) $(HELPERS)
 
 # Which libraries are too old, in one line. Looked at once a build folder.
@@ -129,6 +129,33 @@ $(TESTS) $(HELPERS): $(BUILD)/%: $(BUILD)/obj/%.o $(LIB)
 	$(link)
 
 $(BUILD)/bench/datapath: $(call obj,$(wildcard bench/datapath_*.c))
+
+## kssh-top: a BPF program and who reads it. Needs clang, bpftool and libbpf.
+
+BPFTOOL ?= $(shell PATH=$$PATH:/usr/sbin command -v bpftool)
+BPF_CFLAGS := -target bpf -g -O2 -Wall -Werror -Ibpf \
+	-I/usr/include/$(shell $(CC) -dumpmachine)
+HAVE_BPF := $(shell $(PKG_CONFIG) --atleast-version=1.0 libbpf 2>/dev/null && \
+	command -v $(CLANG) >/dev/null && [ -x "$(BPFTOOL)" ] && echo 1)
+
+.PHONY: kssh-top
+ifeq ($(HAVE_BPF)$(SAN),1)
+kssh-top: $(BUILD)/kssh-top
+else
+kssh-top:
+	$(if $(SAN),,@echo '  SKIP    kssh-top (needs clang, bpftool, libbpf >= 1.0)')
+endif
+
+$(BUILD)/obj/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h)
+	$(call say,BPF,$<)mkdir -p $(@D) && $(CLANG) $(BPF_CFLAGS) -c -o $@ $<
+
+$(BUILD)/obj/bpf/%.skel.h: $(BUILD)/obj/bpf/%.bpf.o
+	$(call say,SKEL,$@)$(BPFTOOL) gen skeleton $< name $*_bpf >$@
+
+$(BUILD)/obj/bpf/kssh_top.o: $(BUILD)/obj/bpf/kssh_top.skel.h
+
+$(BUILD)/kssh-top: $(BUILD)/obj/bpf/kssh_top.o
+	$(call say,LD,$@)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lbpf
 
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(call obj,$(LIB_SRC) $(CMD_SRC) $(TEST_SRC) \
@@ -203,6 +230,8 @@ install: all
 	$(Q)for f in $(CMDS); do case $$f in \
 		*/ksshd*) install $$f $(DESTDIR)$(SBINDIR) ;; \
 		*) install $$f $(DESTDIR)$(BINDIR) ;; esac || exit 1; done
+	$(Q)[ ! -e $(BUILD)/kssh-top ] || \
+		install $(BUILD)/kssh-top $(DESTDIR)$(SBINDIR)
 	$(Q)for f in $(MAN); do d=$(DESTDIR)$(MANDIR)/man$${f##*.}; \
 		install -d $$d && install -m 644 $$f $$d || exit 1; done
 
