@@ -69,8 +69,7 @@ static struct top_conn *get_conn(const struct sock *sk)
 		return NULL;
 	conn = bpf_map_lookup_elem(&conns, &key);
 	if (conn && conn->sport == BPF_CORE_READ(sk, __sk_common.skc_num) &&
-	    conn->dport ==
-		    bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)))
+	    conn->dport == bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)))
 		return conn;
 	fresh = empty;
 	fill_addresses(&fresh, sk);
@@ -118,8 +117,8 @@ int BPF_PROG(window_exhausted, const struct sock *sk)
 }
 
 SEC("tp_btf/kssh_window_opened")
-int BPF_PROG(window_opened, const struct sock *sk, __u32 local_id,
-	     __u32 bytes, __u64 stall_us)
+int BPF_PROG(window_opened, const struct sock *sk, __u32 local_id, __u32 bytes,
+	     __u64 stall_us)
 {
 	struct top_conn *conn = get_conn(sk);
 

@@ -165,8 +165,8 @@ static const char *address(const struct top_conn *conn, bool ours, char *to,
 	return to;
 }
 
-static void print_text(const char *stamp, const char *local,
-		       const char *remote, const struct top_conn *d)
+static void print_text(const char *stamp, const char *local, const char *remote,
+		       const struct top_conn *d)
 {
 	printf("%s %-24s %-24s %12llu %12llu %9llu %9llu %6llu %9.1f %6llu %9.1f %5d\n",
 	       stamp, local, remote, d->tx_bytes, d->rx_bytes, d->tx_packets,
@@ -174,8 +174,8 @@ static void print_text(const char *stamp, const char *local,
 	       d->rekey_us / 1e3, d->last_err);
 }
 
-static void print_json(const char *stamp, const char *local,
-		       const char *remote, const struct top_conn *d)
+static void print_json(const char *stamp, const char *local, const char *remote,
+		       const struct top_conn *d)
 {
 	printf("{\"time\": \"%s\", \"local\": \"%s\", \"remote\": \"%s\", "
 	       "\"tx_bytes\": %llu, \"rx_bytes\": %llu, "
@@ -268,7 +268,8 @@ int main(int argc, char **argv)
 	long count = 0, i;
 	int opt;
 
-	while ((opt = getopt_long(argc, argv, "bji:n:h", options, NULL)) != -1) {
+	while ((opt = getopt_long(argc, argv, "bji:n:h", options, NULL)) !=
+	       -1) {
 		switch (opt) {
 		case 'b':
 			break;
