@@ -329,8 +329,8 @@ TEST(cve_2025_38616_reader_before_the_ulp)
 	pthread_create(&th, NULL, reader_thread, &r);
 	usleep(50000);
 	ASSERT_EQ(0, attach(fds[0]));
-	ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, KSSH_CIPHER_AES_128_GCM, 9, 0,
-			      0));
+	ASSERT_EQ(0,
+		  new_keys(fds[0], KSSH_RX, KSSH_CIPHER_AES_128_GCM, 9, 0, 0));
 	raw_init(&tx, fds[1], KSSH_CIPHER_AES_128_GCM, 9);
 	memset(buf, 0, sizeof(buf));
 	buf[0] = SSH_MSG_GLOBAL_REQUEST;
@@ -353,9 +353,8 @@ TEST(cve_2025_38097_namespace_with_sockets)
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (unshare(CLONE_NEWNET) ||
-		    system("ip link set lo up") || tcp_pair(fds) ||
-		    attach(fds[0]) ||
+		if (unshare(CLONE_NEWNET) || system("ip link set lo up") ||
+		    tcp_pair(fds) || attach(fds[0]) ||
 		    new_keys(fds[0], KSSH_TX, CTR256_256, 1, 0, 0) ||
 		    new_keys(fds[0], KSSH_RX, CTR256_256, 9, 0, 0))
 			_exit(1);

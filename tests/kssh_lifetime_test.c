@@ -45,6 +45,8 @@ TEST_F(kssh, sleeping_reader_and_writer_are_woken_by_close)
 	free(r.buf);
 }
 
+static int noise_done;
+
 static void *noise_thread(void *arg)
 {
 	int *fd = arg;
@@ -56,6 +58,7 @@ static void *noise_thread(void *arg)
 			 MSG_NOSIGNAL | (i & 1 ? MSG_MORE : 0)) < 0)
 			break;
 	}
+	__atomic_add_fetch(&noise_done, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
@@ -73,10 +76,10 @@ TEST_F(kssh, two_threads_build_one_packet)
 	while (got < want) {
 		int ret;
 
-		if (!poll_for(self->cb, POLLIN, 300)) {
-			/* the last one may be corked */
+		/* the last one may be corked */
+		if (!poll_for(self->cb, POLLIN, 300) &&
+		    __atomic_load_n(&noise_done, __ATOMIC_SEQ_CST) == 2)
 			shutdown(self->ca, SHUT_WR);
-		}
 		ret = read(self->cb, in, 5000);
 		if (ret <= 0)
 			break;

@@ -46,7 +46,7 @@ TEST_F(kssh, gate_holds_data_during_kex)
 
 static unsigned long stalls(void)
 {
-	static const char *const names[] = { "1ms",  "4ms", "16ms", "64ms",
+	static const char *const names[] = { "1ms",   "4ms", "16ms", "64ms",
 					     "256ms", "1s",  "4s",   "More" };
 	unsigned long sum = 0;
 	char name[32];
