@@ -162,13 +162,13 @@ TEST_F(fault, sending)
 			ASSERT_EQ(sizeof(buf), sent);
 		/* what was taken arrives, unless the direction died */
 		close(ch);
+		if (get_info(fds[0]).state & KSSH_STATE_DEAD)
+			shutdown(fds[0], SHUT_RDWR);
 		for (got = 0;; got += ret - 9) {
 			ret = raw_recv(&rx, in);
 			if (ret < 0 || in[0] != SSH_MSG_CHANNEL_DATA)
 				break;
 			ASSERT_EQ(0, memcmp(buf + got, in + 9, ret - 9));
-			if (get_info(fds[0]).state & KSSH_STATE_DEAD)
-				shutdown(fds[0], SHUT_RDWR);
 		}
 		if (ret > 0)
 			EXPECT_EQ(sent, got);
@@ -181,76 +181,126 @@ TEST_F(fault, sending)
 	EXPECT_LT(5, n);
 }
 
+/* A connection with its peer, opened anew when it has ended. */
+struct link {
+	int suite;
+	int fds[2];
+	int ch;
+	struct raw tx, rx;
+};
+
+static void link_open(struct link *link, int suite)
+{
+	link->suite = suite;
+	ASSERT_EQ(0, tcp_pair(link->fds));
+	raw_init(&link->tx, link->fds[1], suite, 9);
+	raw_init(&link->rx, link->fds[1], suite, 1);
+	link->ch = open_connection(link->fds[0], suite);
+	ASSERT_LE(0, link->ch);
+}
+
+static void link_close(struct link *link)
+{
+	close(link->ch);
+	close(link->fds[0]);
+	close(link->fds[1]);
+	if (link->tx.cipher)
+		cipher_free(link->tx.cipher);
+	if (link->rx.cipher)
+		cipher_free(link->rx.cipher);
+}
+
+static bool is_dead(const struct link *link)
+{
+	return get_info(link->fds[0]).state & KSSH_STATE_DEAD;
+}
+
+/*
+ * Where the length is encrypted, too, the cipher's blocks straddle the pieces
+ * of a packet, and the kernel's AES-CTR allocates for those: half decrypted, a
+ * packet cannot be tried again.
+ */
+static bool link_renew(struct link *link)
+{
+	if (!is_dead(link))
+		return false;
+	EXPECT_TRUE(link->suite == CTR128_512 || link->suite == CTR256_256);
+	link_close(link);
+	link_open(link, link->suite);
+	return true;
+}
+
 /* A reader that has no memory for a packet has it later. */
 TEST_F(fault, receiving)
 {
 	unsigned char out[3000], in[3000];
-	int fds[2], n, ch, got, ret;
 	bool done = false;
-	struct raw tx;
+	struct link link;
+	int n, got, ret;
 
-	ASSERT_EQ(0, tcp_pair(fds));
-	raw_init(&tx, fds[1], variant->cipher, 9);
-	ch = open_connection(fds[0], variant->cipher);
-	ASSERT_LE(0, ch);
+	link_open(&link, variant->cipher);
 	memset(out, 0, sizeof(out));
 	for (n = 1; !done && n < MOST; n++) {
-		ASSERT_EQ(0, raw_data(&tx, 1, sizeof(in)));
+		ASSERT_EQ(0, raw_data(&link.tx, 1, sizeof(in)));
 		fail_nth(self->nth, n);
-		ret = recv(ch, in, sizeof(in), MSG_DONTWAIT);
+		ret = recv(link.ch, in, sizeof(in), MSG_DONTWAIT);
 		got = ret > 0 ? ret : 0;
-		poll_for(ch, POLLIN, 0);
+		poll_for(link.ch, POLLIN, 0);
 		/* the worker may have been first: then nothing could fail */
 		done = !has_failed(self->nth) && n > 20;
 		fail_nth(self->nth, 0);
+		if (link_renew(&link))
+			continue;
 		ASSERT_EQ(sizeof(in) - got,
-			  read_all(ch, in + got, sizeof(in) - got));
+			  read_all(link.ch, in + got, sizeof(in) - got));
 		ASSERT_EQ(0, memcmp(out, in, sizeof(in)));
 	}
 	EXPECT_TRUE(done);
-	close(ch);
-	close(fds[0]);
-	close(fds[1]);
+	link_close(&link);
 }
 
+/* Messages stay queued; what has got its number leaves, or all ends. */
 TEST_F(fault, messages)
 {
 	unsigned char msg[20000] = { SSH_MSG_GLOBAL_REQUEST }, in[20000];
-	int fds[2], n, ch, ret;
 	struct kssh_cmsg_rx cmsg;
-	bool done = false;
-	struct raw tx, rx;
+	bool done = false, failed;
+	struct link link;
+	int n, ret;
 
-	ASSERT_EQ(0, tcp_pair(fds));
-	raw_init(&tx, fds[1], variant->cipher, 9);
-	raw_init(&rx, fds[1], variant->cipher, 1);
-	ch = open_connection(fds[0], variant->cipher);
-	ASSERT_LE(0, ch);
+	link_open(&link, variant->cipher);
 	for (n = 1; !done && n < MOST; n++) {
-		ASSERT_EQ(0, raw_send(&tx, msg, sizeof(msg)));
+		ASSERT_EQ(0, raw_send(&link.tx, msg, sizeof(msg)));
 		fail_nth(self->nth, n);
-		ret = recv_any(fds[0], in, sizeof(in), &cmsg, MSG_DONTWAIT);
-		done = !has_failed(self->nth);
+		ret = recv_any(link.fds[0], in, sizeof(in), &cmsg,
+			       MSG_DONTWAIT);
+		failed = has_failed(self->nth);
 		fail_nth(self->nth, 0);
 		ASSERT_TRUE(ret == sizeof(in) || ret == -EAGAIN ||
 			    is_injected(ret));
+		if (link_renew(&link))
+			continue;
 		if (ret < 0)
-			ASSERT_EQ(SSH_MSG_GLOBAL_REQUEST, recv_type(fds[0]));
+			ASSERT_EQ(SSH_MSG_GLOBAL_REQUEST,
+				  recv_type(link.fds[0]));
 		fail_nth(self->nth, n);
-		ret = send(fds[0], msg, sizeof(msg), MSG_NOSIGNAL);
-		done = !has_failed(self->nth) && done && n > 20;
-		fail_nth(self->nth, 0);
-		if (ret < 0 && errno == EPIPE)
-			break; /* a packet had its number already */
+		ret = send(link.fds[0], msg, sizeof(msg), MSG_NOSIGNAL);
 		if (ret < 0)
-			ASSERT_TRUE(is_injected(-errno));
+			ret = -errno;
+		done = !has_failed(self->nth) && !failed && n > 20;
+		fail_nth(self->nth, 0);
+		if (is_dead(&link)) {
+			link_close(&link);
+			link_open(&link, variant->cipher);
+			continue;
+		}
+		if (ret < 0)
+			ASSERT_TRUE(is_injected(ret));
 		else
-			ASSERT_EQ(sizeof(msg), raw_recv(&rx, in));
+			ASSERT_EQ(sizeof(msg), raw_recv(&link.rx, in));
 	}
-	EXPECT_LT(3, n);
-	close(ch);
-	close(fds[0]);
-	close(fds[1]);
+	EXPECT_TRUE(done);
+	link_close(&link);
 }
 
 TEST_HARNESS_MAIN
