@@ -366,9 +366,10 @@ static void measure_setup(const struct setup *setup)
 /* The @i-th of all combinations; of the last list fastest. */
 static struct setup setup_of(int i)
 {
-	struct setup setup = { .window = opt.window };
+	struct setup setup = { .nchan = opt.chans[i % opt.nchans] };
 
-	setup.nchan = opt.chans[i % opt.nchans];
+	/* what they all add up to has a limit */
+	setup.window = opt.window / setup.nchan;
 	i /= opt.nchans;
 	setup.size = opt.sizes[i % opt.nsizes];
 	i /= opt.nsizes;
