@@ -13,7 +13,6 @@ import fnmatch
 import hashlib
 import os
 import random
-import select
 import shlex
 import shutil
 import socket
@@ -22,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 
 import paramiko
@@ -172,20 +172,60 @@ def sftp(batch, *args, server=(), want=0):
     return out
 
 
-class NamedSocket(socket.socket):
-    """What paramiko wants of a channel besides."""
+class Channel:
+    """What paramiko's SFTPClient wants of a channel.
+
+    A thread takes what comes, as paramiko's transport does: two of the
+    client's threads may send at once with nobody reading, and would wait for
+    a server that waits for them.
+    """
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.got = bytearray()
+        self.ended = False
+        self.news = threading.Condition()
+        threading.Thread(target=self.take, daemon=True).start()
+
+    def take(self):
+        # What the test has closed under it is an end like any other.
+        data = b"go"
+        while data:
+            try:
+                data = self.sock.recv(1 << 18)
+            except OSError:
+                data = b""
+            with self.news:
+                self.got += data
+                self.ended = not data
+                self.news.notify_all()
 
     def get_name(self):
         return "stdio"
 
     def recv_ready(self):
-        return bool(select.select([self], [], [], 0)[0])
+        return bool(self.got)
+
+    def recv(self, size):
+        with self.news:
+            check(self.news.wait_for(lambda: self.got or self.ended, HANG),
+                  "no answer")
+            data = bytes(self.got[:size])
+            del self.got[:size]
+            return data
+
+    def send(self, data):
+        return self.sock.send(data)
+
+    def close(self):
+        # A thread that is in recv() would keep the socket open.
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
 
 
 def paramiko_client(*args):
     server = Server(*args)
-    server.sock = NamedSocket(fileno=server.sock.detach())
-    server.sock.settimeout(HANG)
+    server.sock = Channel(server.sock)
     return server, paramiko.SFTPClient(server.sock)
 
 
