@@ -25,53 +25,6 @@ TEST_F(peer, understands_what_we_send)
 	ASSERT_EQ(500, read_all(self->ch, buf, 500));
 }
 
-/* Closely where something ends: a block, a page, our buffers, a packet. */
-static int next_len(int len)
-{
-	static const int close[][2] = { { 1, 150 },	 { 980, 1030 },
-					{ 2030, 2060 },	 { 4060, 4110 },
-					{ 8150, 8200 },	 { 16350, 16400 },
-					{ 32600, 32768 } };
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(close); i++)
-		if (len >= close[i][0] && len < close[i][1])
-			return len + 1;
-	for (i = 0; i < ARRAY_SIZE(close); i++)
-		if (len < close[i][0] && len + 397 > close[i][0])
-			return close[i][0];
-	return len + 397;
-}
-
-/* Against libcrypto: packets of many lengths, in both directions. */
-TEST_F_TIMEOUT(peer, packets_of_many_lengths, 300)
-{
-	static unsigned char data[40000], buf[70000];
-	int len, ret;
-
-	fill(data, sizeof(data), 3);
-	for (len = 1; len <= 32768; len = next_len(len)) {
-		ASSERT_EQ(0, raw_adjust(&self->tx, 1, len));
-		ASSERT_EQ(len, write_all(self->ch, data, len));
-		ret = raw_recv(&self->rx, buf);
-		/* our own packets hold a little less than what the peer takes */
-		if (ret < 9 + len) {
-			ASSERT_LT(32000, len);
-			ASSERT_EQ(0, memcmp(buf + 9, data, ret - 9));
-			ASSERT_EQ(len - (ret - 9) + 9,
-				  raw_recv(&self->rx, buf));
-			continue;
-		}
-		ASSERT_EQ(9 + len, ret);
-		ASSERT_EQ(0, memcmp(buf + 9, data, len));
-	}
-	for (len = 1; len <= 32768; len = next_len(len)) {
-		ASSERT_EQ(0, raw_data(&self->tx, 1, len));
-		ASSERT_EQ(len, read_all(self->ch, buf, len));
-		ASSERT_EQ(0, buf[len - 1]);
-	}
-}
-
 TEST_F(peer, wrong_mac)
 {
 	unsigned long before = stat_value("KsshBadMac");
