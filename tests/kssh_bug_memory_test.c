@@ -5,6 +5,7 @@
  * lists them all. Needs the module and root: it runs in the VM.
  */
 #include <linux/if_ether.h>
+#include <sched.h>
 
 #include "kssh_peer.h"
 
@@ -216,6 +217,263 @@ TEST_F(kssh, cve_2024_0646_mixed_send_and_splice)
 	close(file);
 	free(out);
 	free(in);
+}
+
+/* A file that may only be read: this program. */
+struct image {
+	int fd;
+	unsigned char *was;
+	size_t len;
+};
+
+static void image_open(struct image *image)
+{
+	image->fd = open("/proc/self/exe", O_RDONLY);
+	ASSERT_LE(0, image->fd);
+	image->was = content(image->fd, &image->len);
+	ASSERT_LT(100000, image->len);
+}
+
+static void image_close(struct image *image)
+{
+	size_t len;
+	unsigned char *is = content(image->fd, &len);
+
+	EXPECT_EQ(image->len, len);
+	EXPECT_MEMEQ(image->was, is, len);
+	free(is);
+	free(image->was);
+	close(image->fd);
+}
+
+#define PIECE 30000
+#define PIECE_OFF 1234
+
+/* Ways for PIECE bytes of the file at PIECE_OFF; how many bytes went. */
+
+static int by_sendfile(int ch, const struct image *image)
+{
+	off_t off = PIECE_OFF;
+
+	return sendfile(ch, image->fd, &off, PIECE);
+}
+
+static int by_splice(int ch, const struct image *image)
+{
+	loff_t off = PIECE_OFF;
+	int p[2], ret;
+
+	EXPECT_EQ(0, pipe(p));
+	EXPECT_EQ(PIECE, splice(image->fd, &off, p[1], NULL, PIECE, 0));
+	ret = splice(p[0], NULL, ch, NULL, PIECE, 0);
+	close(p[0]);
+	close(p[1]);
+	return ret;
+}
+
+/* Of two pipes with the same pages one is sent, and then the other. */
+static int by_tee(int ch, const struct image *image)
+{
+	loff_t off = PIECE_OFF;
+	int p[2], q[2], ret;
+
+	EXPECT_EQ(0, pipe(p));
+	EXPECT_EQ(0, pipe(q));
+	EXPECT_EQ(PIECE, splice(image->fd, &off, p[1], NULL, PIECE, 0));
+	EXPECT_EQ(PIECE, tee(p[0], q[1], PIECE, 0));
+	ret = splice(p[0], NULL, ch, NULL, PIECE / 2, SPLICE_F_MORE);
+	EXPECT_EQ(PIECE / 2, splice(q[0], NULL, p[1], NULL, PIECE / 2, 0));
+	ret += splice(q[0], NULL, ch, NULL, PIECE, 0);
+	close(p[0]);
+	close(p[1]);
+	close(q[0]);
+	close(q[1]);
+	return ret;
+}
+
+/* The page cache again, by way of a mapping. */
+static int by_vmsplice(int ch, const struct image *image)
+{
+	char *map = mmap(NULL, image->len, PROT_READ, MAP_SHARED, image->fd, 0);
+	struct iovec iov = { map + PIECE_OFF, PIECE };
+	int p[2], ret;
+
+	EXPECT_NE(MAP_FAILED, (void *)map);
+	EXPECT_EQ(0, pipe(p));
+	EXPECT_EQ(PIECE, vmsplice(p[1], &iov, 1, 0));
+	ret = splice(p[0], NULL, ch, NULL, PIECE, SPLICE_F_MOVE);
+	munmap(map, image->len);
+	close(p[0]);
+	close(p[1]);
+	return ret;
+}
+
+static int by_zerocopy(int ch, const struct image *image)
+{
+	char *map = mmap(NULL, image->len, PROT_READ, MAP_SHARED, image->fd, 0);
+	int ret;
+
+	EXPECT_NE(MAP_FAILED, (void *)map);
+	ret = send(ch, map + PIECE_OFF, PIECE, MSG_ZEROCOPY);
+	munmap(map, image->len);
+	return ret;
+}
+
+/* CVE-2026-31431, by every way there is into a channel. */
+TEST_F(kssh, cve_2026_31431_every_way)
+{
+	static int (*const ways[])(int ch, const struct image *image) = {
+		by_sendfile, by_splice, by_tee, by_vmsplice, by_zerocopy,
+	};
+	unsigned char in[PIECE];
+	struct image image;
+	size_t i;
+
+	image_open(&image);
+	for (i = 0; i < ARRAY_SIZE(ways); i++) {
+		ASSERT_EQ(PIECE, ways[i](self->ca, &image));
+		ASSERT_EQ(PIECE, read_all(self->cb, in, PIECE));
+		EXPECT_MEMEQ(image.was + PIECE_OFF, in, PIECE);
+	}
+	image_close(&image);
+}
+
+/* Spliced, held back for more to come, and sent under the next keys. */
+TEST_F(kssh, spliced_bytes_meet_the_next_keys)
+{
+	unsigned char in[1001];
+	struct image image;
+	loff_t off = 500;
+	int p[2];
+
+	image_open(&image);
+	ASSERT_EQ(0, pipe(p));
+	ASSERT_EQ(1000, splice(image.fd, &off, p[1], NULL, 1000, 0));
+	ASSERT_EQ(1000,
+		  splice(p[0], NULL, self->ca, NULL, 1000, SPLICE_F_MORE));
+	kexinit(self->a, self->b);
+	rekey(self->a, self->b, variant->cipher, 21, KSSH_CRYPTO_SEQ_RESET);
+	rekey(self->b, self->a, variant->cipher, 31, KSSH_CRYPTO_SEQ_RESET);
+	ASSERT_EQ(1, write(self->ca, "x", 1));
+	ASSERT_EQ(1001, read_all(self->cb, in, 1001));
+	EXPECT_MEMEQ(image.was + 500, in, 1000);
+	image_close(&image);
+	close(p[0]);
+	close(p[1]);
+}
+
+#define DUP_RULES                                                     \
+	"table ip copies {\n"                                         \
+	" chain out {\n"                                              \
+	"  type filter hook output priority 0; policy accept;\n"      \
+	"  meta l4proto tcp counter dup to 127.0.0.1 device \"lo\"\n" \
+	" }\n"                                                        \
+	"}\n"
+
+/* CVE-2026-43503: netfilter's copies of a packet share its pages. */
+TEST(cve_2026_43503_dirty_clone)
+{
+	static const int suites[] = { KSSH_CIPHER_AES_128_GCM,
+				      KSSH_CIPHER_CHACHA20_POLY1305,
+				      CTR128_256_ETM, CTR256_256 };
+	unsigned char out[50000], in[50000], *before, *after;
+	struct raw tx, rx;
+	int fds[2], file, ch;
+	size_t i, len;
+
+	ASSERT_EQ(0, unshare(CLONE_NEWNET));
+	ASSERT_EQ(0, system("ip link set lo up"));
+	if (system("printf '%s' '" DUP_RULES "' | nft -f - 2>/dev/null"))
+		SKIP(return, "no nft_dup_ipv4 in this kernel");
+	fill(out, sizeof(out), 9);
+	for (i = 0; i < ARRAY_SIZE(suites); i++) {
+		ch = peer_open(fds, &tx, &rx, suites[i]);
+		ASSERT_LE(0, ch);
+		file = packets_file(&tx, 1, out, sizeof(out));
+		before = content(file, &len);
+		send_file(fds[1], file);
+		ASSERT_EQ(sizeof(in), read_all(ch, in, sizeof(in)));
+		EXPECT_MEMEQ(out, in, sizeof(in));
+		after = content(file, &len);
+		EXPECT_MEMEQ(before, after, len);
+		free(before);
+		free(after);
+		close(file);
+		close(ch);
+		close(fds[0]);
+		close(fds[1]);
+	}
+	EXPECT_NE(0, system("nft list ruleset | grep -q 'packets 0 '"));
+}
+
+/* AF_ALG's lesson with user pages: they change while they are sent. */
+TEST_F(kssh, memory_changes_during_vmsplice)
+{
+	size_t len = 512 * 1024, done;
+	unsigned char *buf = malloc(len);
+	struct reader r = { self->cb, buf, len, 0 };
+	struct scribbler s = { .len = len };
+	pthread_t reader, scribbler;
+	int p[2], n;
+
+	ASSERT_EQ(0, pipe(p));
+	s.map = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, s.map);
+	pthread_create(&scribbler, NULL, scribbler_thread, &s);
+	pthread_create(&reader, NULL, reader_thread, &r);
+	for (done = 0; done < len; done += n) {
+		struct iovec iov = { s.map + done, 32768 };
+
+		ASSERT_EQ(32768, vmsplice(p[1], &iov, 1, 0));
+		n = 32768;
+		ASSERT_EQ(n, splice(p[0], NULL, self->ca, NULL, n, 0));
+	}
+	pthread_join(reader, NULL);
+	s.stop = true;
+	pthread_join(scribbler, NULL);
+	EXPECT_EQ(len, r.ret);
+	munmap(s.map, len);
+	close(p[0]);
+	close(p[1]);
+	free(buf);
+}
+
+/* What was spliced out of a channel stays, though more is received and sent. */
+TEST_F(kssh, pages_in_a_pipe_stay_as_they_were)
+{
+	unsigned char out[60000], in[60000];
+	int p[2], q[2], i, n;
+
+	ASSERT_EQ(0, pipe(p));
+	ASSERT_EQ(0, pipe(q));
+	ASSERT_LE(1 << 20, fcntl(p[1], F_SETPIPE_SZ, 1 << 20));
+	ASSERT_LE(1 << 20, fcntl(q[1], F_SETPIPE_SZ, 1 << 20));
+	fill(out, sizeof(out), 1);
+	ASSERT_EQ(sizeof(out), write_all(self->ca, out, sizeof(out)));
+	for (i = 0; i < (int)sizeof(out); i += n) {
+		n = splice(self->cb, NULL, p[1], NULL, sizeof(out) - i, 0);
+		ASSERT_LT(0, n);
+	}
+	ASSERT_EQ(sizeof(out), tee(p[0], q[1], sizeof(out), 0));
+	/* one pipe's are sent back, the other's only kept */
+	for (i = 0; i < (int)sizeof(out); i += n) {
+		n = splice(p[0], NULL, self->cb, NULL, sizeof(out) - i, 0);
+		ASSERT_LT(0, n);
+	}
+	ASSERT_EQ(sizeof(in), read_all(self->ca, in, sizeof(in)));
+	EXPECT_MEMEQ(out, in, sizeof(in));
+	for (i = 0; i < 10; i++) {
+		memset(in, i, sizeof(in));
+		ASSERT_EQ(sizeof(in), write_all(self->ca, in, sizeof(in)));
+		ASSERT_EQ(sizeof(in), read_all(self->cb, in, sizeof(in)));
+	}
+	ASSERT_EQ(sizeof(in), read_all(q[0], in, sizeof(in)));
+	EXPECT_MEMEQ(out, in, sizeof(in));
+	close(p[0]);
+	close(p[1]);
+	close(q[0]);
+	close(q[1]);
 }
 
 TEST_HARNESS_MAIN

@@ -51,4 +51,305 @@ TEST_F(peer, cve_2026_72041_window_of_one_byte)
 	close(ch);
 }
 
+/* CVE-2026-74611: a read that fails half way is read again, whole. */
+TEST_F(kssh, cve_2026_74611_fault_and_again)
+{
+	unsigned char out[20000], in[20000];
+	char *hole =
+		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec iov[2] = { { in, 15000 }, { hole, 4096 } };
+	int n = 0, ret;
+
+	fill(out, sizeof(out), 7);
+	ASSERT_EQ(10000, write(self->ca, out, 10000));
+	ASSERT_EQ(10000, write(self->ca, out + 10000, 10000));
+	while (!ioctl(self->cb, FIONREAD, &n) && n < 20000)
+		poll(NULL, 0, 10);
+	ret = readv(self->cb, iov, 2);
+	if (ret < 0) {
+		EXPECT_EQ(EFAULT, errno);
+		ret = 0;
+	}
+	EXPECT_GE(15000, ret);
+	ASSERT_EQ(20000 - ret, read_all(self->cb, in + ret, 20000 - ret));
+	EXPECT_MEMEQ(out, in, sizeof(in));
+	munmap(hole, 4096);
+}
+
+/* The same of messages, in both directions. */
+TEST_F(kssh, fault_in_the_middle_of_a_message)
+{
+	unsigned char out[5000] = { SSH_MSG_GLOBAL_REQUEST }, in[5000];
+	char *hole =
+		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct iovec iov[2] = { { out, 3000 }, { hole, 2000 } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct kssh_cmsg_rx cmsg;
+
+	EXPECT_EQ(-1, sendmsg(self->a, &msg, 0));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(5000, send(self->a, out, 5000, 0));
+	ASSERT_NE(0, poll_for(self->b, POLLIN, 5000));
+	iov[0].iov_base = in;
+	EXPECT_EQ(-1, recvmsg(self->b, &msg, 0));
+	EXPECT_EQ(EFAULT, errno);
+	ASSERT_EQ(5000, recv_any(self->b, in, 5000, &cmsg, 0));
+	EXPECT_EQ(3, cmsg.pkt_seq);
+	EXPECT_MEMEQ(out, in, 5000);
+	munmap(hole, 4096);
+}
+
+/*
+ * kTLS's b014a4e: an error behind the first packet. What was taken arrives, and
+ * its memory is the caller's again.
+ */
+TEST_F(kssh, error_in_the_second_packet)
+{
+	const int len = 81920;
+	unsigned char *out = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE,
+				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *was = malloc(len), *in = malloc(len);
+	int ret;
+
+	ASSERT_NE(MAP_FAILED, (void *)out);
+	munmap(out + len, len);
+	fill(was, len, 12);
+	memcpy(out, was, len);
+	ret = send(self->ca, out, 2 * len, 0);
+	munmap(out, len);
+	ASSERT_LT(0, ret);
+	ASSERT_GE(len, ret);
+	ASSERT_EQ(4, write(self->ca, "next", 4));
+	ASSERT_EQ(ret, read_all(self->cb, in, ret));
+	EXPECT_MEMEQ(was, in, ret);
+	ASSERT_EQ(4, read_all(self->cb, in, 4));
+	EXPECT_MEMEQ("next", in, 4);
+	free(was);
+	free(in);
+}
+
+static int data_message(struct raw *raw, uint32_t id, const void *data, int len,
+			unsigned char *out)
+{
+	unsigned char msg[2000] = { SSH_MSG_CHANNEL_DATA };
+
+	kssh_put_be32(msg + 1, id);
+	kssh_put_be32(msg + 5, len);
+	memcpy(msg + 9, data, len);
+	return raw_packet(raw, msg, 9 + len, -1, out);
+}
+
+/* @len bytes in small packets with nothing, or nothing to be read, between. */
+static int sparse(struct raw *raw, const unsigned char *data, int len,
+		  unsigned char *out)
+{
+	int done, n, i, size = 0;
+
+	for (done = i = 0; done < len; done += n, i++) {
+		n = i % 11 * i % 1500;
+		n = n < len - done ? n : len - done;
+		size += data_message(raw, 1, data + done, n, out + size);
+		size += data_message(raw, 1, "", 0, out + size);
+		if (i % 3 == 0)
+			size += raw_packet(raw, "\2\0\0\0\0", 5, -1,
+					   out + size);
+		if (i % 4 == 0)
+			size += raw_packet(raw, "\4\0\0\0\0\0\0\0\0\0", 10, -1,
+					   out + size);
+	}
+	return size;
+}
+
+/* CVE-2025-39682: empty packets before, between and behind what is read. */
+TEST_F(peer, cve_2025_39682_empty_packets_between)
+{
+	const int len = 50000;
+	unsigned char *data = malloc(len), *out = malloc(20 * len);
+	unsigned char in[3000];
+	int size, done, ret, p[2];
+
+	ASSERT_EQ(0, pipe(p));
+	fill(data, len, 3);
+	size = sparse(&self->tx, data, len, out);
+	ASSERT_EQ(size, write_all(self->tx.fd, out, size));
+	for (done = 0; done < len; done += ret) {
+		ret = len - done < 2999 ? len - done : 1 + done % 2999;
+		if (done & 1) {
+			ret = recv(self->ch, in, ret, 0);
+		} else {
+			ret = splice(self->ch, NULL, p[1], NULL, ret, 0);
+			ASSERT_LT(0, ret);
+			ASSERT_EQ(ret, read_all(p[0], in, ret));
+		}
+		ASSERT_LT(0, ret);
+		ASSERT_MEMEQ(data + done, in, ret);
+	}
+	EXPECT_EQ(0, poll_for(self->ch, POLLIN, 0));
+	close(p[0]);
+	close(p[1]);
+	free(data);
+	free(out);
+}
+
+/* kTLS's 0aeb54a: a wrong length, byte by byte, where little fits. */
+TEST_F(peer, bogus_length_in_a_tiny_buffer)
+{
+	static const uint32_t lens[] = { 0, 1, 262160, 0xffffffff };
+	int fds[2], ch, rcvbuf = 2304, len, j;
+	struct raw tx, rx;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(lens); i++) {
+		unsigned long before = stat_value("KsshBadLength");
+		unsigned char pkt[68] = { 0 }, out[68 + 64];
+
+		ch = peer_open(fds, &tx, &rx, variant->cipher);
+		setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &rcvbuf,
+			   sizeof(rcvbuf));
+		kssh_put_be32(pkt, lens[i]);
+		len = raw_layout(&tx, true)->clear_len ? 68 : 64;
+		raw_seal(&tx, pkt, len, out);
+		for (j = 0; j < 64; j++)
+			ASSERT_EQ(1, write(fds[1], out + j, 1));
+		expect_fault(fds[0], ch, &rx, -EMSGSIZE, "KsshBadLength",
+			     before);
+		close(ch);
+		close(fds[0]);
+		close(fds[1]);
+	}
+}
+
+/* CVE-2025-38471: TCP rearranges a queue of crumbs for want of memory. */
+TEST_F(peer, cve_2025_38471_collapsed_queue)
+{
+	unsigned char msg[3000], in[3000], *out = malloc(20000);
+	int fds[2], rcvbuf = 4096, size = 0, done, n, i;
+	struct kssh_cmsg_rx cmsg;
+	struct raw tx;
+	pid_t pid;
+
+	ASSERT_EQ(0, tcp_pair(fds));
+	setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
+	raw_init(&tx, fds[1], variant->cipher, 9);
+	fill(msg, sizeof(msg), 2);
+	msg[0] = SSH_MSG_GLOBAL_REQUEST;
+	for (i = 0; i < 4; i++)
+		size += raw_packet(&tx, msg, sizeof(msg) - i, -1, out + size);
+	pid = fork();
+	if (!pid) {
+		for (done = 0; done < size; done += n) {
+			n = 1 + done % 13;
+			n = n < size - done ? n : size - done;
+			if (write_all(fds[1], out + done, n) != n)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	/* until nothing more fits */
+	do {
+		ASSERT_EQ(0, ioctl(fds[0], SIOCINQ, &n));
+		poll(NULL, 0, 30);
+		ASSERT_EQ(0, ioctl(fds[0], SIOCINQ, &done));
+	} while (!n || n != done);
+	ASSERT_EQ(0, attach(fds[0]));
+	ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
+	for (i = 0; i < 4; i++) {
+		ASSERT_EQ(sizeof(msg) - i,
+			  recv_any(fds[0], in, sizeof(in), &cmsg, 0));
+		EXPECT_MEMEQ(msg, in, sizeof(msg) - i);
+	}
+	waitpid(pid, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+	free(out);
+}
+
+/* CVE-2026-72041, with a writer that sleeps between the bytes of a file. */
+TEST_F(peer, cve_2026_72041_sleeping_sendfile)
+{
+	struct kssh_channel info = channel_info(3, 4);
+	unsigned char msg[1000], out[60];
+	int ch, i, file, status;
+	off_t off = 0;
+	pid_t pid;
+
+	info.remote_window = 1;
+	ch = bind_channel(self->fd, &info);
+	ASSERT_LE(0, ch);
+	file = make_file(sizeof(out), out);
+	pid = fork();
+	if (!pid) {
+		while (off < (off_t)sizeof(out))
+			if (sendfile(ch, file, &off, sizeof(out) - off) <= 0)
+				_exit(1);
+		_exit(0);
+	}
+	for (i = 0; i < (int)sizeof(out); i++) {
+		ASSERT_EQ(10, raw_recv(&self->rx, msg));
+		EXPECT_EQ(out[i], msg[9]);
+		ASSERT_EQ(0, raw_adjust(&self->tx, 3, 1));
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(file);
+	close(ch);
+}
+
+struct builder {
+	int fd;
+	int letter;
+	int sent;
+};
+
+static void *builder_thread(void *arg)
+{
+	struct builder *b = arg;
+	char buf[3000];
+	int i, n;
+
+	memset(buf, b->letter, sizeof(buf));
+	for (i = 0; i < 200; i++) {
+		n = send(b->fd, buf, 1 + i * 17 % 2999,
+			 MSG_NOSIGNAL | (i % 5 ? MSG_MORE : 0));
+		if (n < 0)
+			break;
+		b->sent += n;
+	}
+	return NULL;
+}
+
+static void *two_builders(void *arg)
+{
+	struct builder *b = arg;
+	pthread_t th[2];
+	int i;
+
+	for (i = 0; i < 2; i++)
+		pthread_create(&th[i], NULL, builder_thread, &b[i]);
+	for (i = 0; i < 2; i++)
+		pthread_join(th[i], NULL);
+	shutdown(b->fd, SHUT_WR);
+	return NULL;
+}
+
+/* CVE-2024-44946: of what two threads build together each byte is somebody's. */
+TEST_F(kssh, cve_2024_44946_two_builders)
+{
+	struct builder b[2] = { { .fd = self->ca, .letter = 'a' },
+				{ .fd = self->ca, .letter = 'b' } };
+	unsigned char in[5000];
+	int got[256] = { 0 }, ret, i;
+	pthread_t th;
+
+	pthread_create(&th, NULL, two_builders, b);
+	while ((ret = read(self->cb, in, sizeof(in))) > 0)
+		for (i = 0; i < ret; i++)
+			got[in[i]]++;
+	EXPECT_EQ(0, ret);
+	pthread_join(th, NULL);
+	EXPECT_LT(100000, b[0].sent);
+	EXPECT_EQ(b[0].sent, got['a']);
+	EXPECT_EQ(b[1].sent, got['b']);
+}
+
 TEST_HARNESS_MAIN

@@ -72,4 +72,217 @@ TEST_F(kssh, cve_2025_38166_sockmap)
 	ASSERT_EQ(1, read(self->cb, &c, 1));
 }
 
+/* Sockmap and ULP at the same moment: one of them wins. */
+struct mapper {
+	int map;
+	int fd;
+	volatile bool stop;
+};
+
+static void *mapper_thread(void *arg)
+{
+	struct mapper *m = arg;
+	union bpf_attr attr = { 0 };
+	uint32_t key = 0;
+
+	attr.map_fd = m->map;
+	attr.key = (unsigned long)&key;
+	while (!m->stop) {
+		sockmap_add(m->map, m->fd);
+		bpf(BPF_MAP_DELETE_ELEM, &attr);
+	}
+	return NULL;
+}
+
+/* CVE-2025-38154, -39913: attached while a map gets it, and lets go of it. */
+TEST(cve_2025_38154_sockmap_race)
+{
+	union bpf_attr attr = { .map_type = BPF_MAP_TYPE_SOCKMAP,
+				.key_size = 4,
+				.value_size = 4,
+				.max_entries = 1 };
+	struct mapper m = {
+		.map = syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)),
+	};
+	int fds[2], i, attached = 0;
+	struct raw tx;
+	pthread_t th;
+
+	ASSERT_LE(0, m.map);
+	for (i = 0; i < 40; i++) {
+		ASSERT_EQ(0, tcp_pair(fds));
+		m.fd = fds[0];
+		m.stop = false;
+		pthread_create(&th, NULL, mapper_thread, &m);
+		usleep(i % 5 * 500);
+		while (attach(fds[0]))
+			;
+		attached++;
+		ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, CTR128_512, 9, 0, 0));
+		raw_init(&tx, fds[1], CTR128_512, 9);
+		ASSERT_EQ(0, raw_send(&tx, "\x50", 1));
+		EXPECT_EQ(0x50, recv_type(fds[0]));
+		if (i & 1)
+			close(fds[1]);
+		m.stop = true;
+		pthread_join(th, NULL);
+		close(fds[0]);
+		if (!(i & 1))
+			close(fds[1]);
+	}
+	EXPECT_EQ(40, attached);
+	close(m.map);
+}
+
+static int attach_tls(int fd)
+{
+	return setsockopt(fd, SOL_TCP, TCP_ULP, "tls", 4) ? -errno : 0;
+}
+
+/* One protocol on a socket. */
+TEST_F(kssh, another_ulp_is_refused)
+{
+	int fds[2];
+	char c;
+
+	EXPECT_EQ(-EEXIST, attach_tls(self->a));
+	ASSERT_EQ(0, tcp_pair(fds));
+	if (attach_tls(fds[0]))
+		SKIP(return, "no kTLS in this kernel");
+	EXPECT_EQ(-EEXIST, attach(fds[0]));
+	close(fds[0]);
+	close(fds[1]);
+	ASSERT_EQ(1, write(self->ca, "x", 1));
+	ASSERT_EQ(1, read(self->cb, &c, 1));
+}
+
+/* A process of its own writes @len bytes of @seed to @ch. */
+static pid_t start_writer(int ch, int len, uint32_t seed)
+{
+	unsigned char *out;
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	out = malloc(len);
+	fill(out, len, seed);
+	_exit(write_all(ch, out, len) != len);
+}
+
+/* Writers sleep by either window; all else goes on, then they do. */
+TEST_F(peer, cve_2023_54306_sleeping_writers)
+{
+	const int len = 3 * WINDOW, small = 500;
+	struct kssh_channel info = channel_info(3, 4);
+	unsigned char *want = malloc(len), *less = malloc(small);
+	static unsigned char msg[70000];
+	int big, shut, ret, status, done = 0, little = 0;
+	pid_t pid[2];
+
+	info.remote_window = 2 * len;
+	big = bind_channel(self->fd, &info);
+	ASSERT_LE(0, big);
+	info = channel_info(5, 6);
+	info.remote_window = 0;
+	shut = bind_channel(self->fd, &info);
+	ASSERT_LE(0, shut);
+	pid[0] = start_writer(shut, small, 2);
+	pid[1] = start_writer(big, len, 1);
+	wait_asleep(pid[0]);
+	wait_asleep(pid[1]);
+	/* no lock is held meanwhile */
+	EXPECT_EQ(3, get_info(self->fd).channels);
+	set_nonblock(self->ch);
+	while (send(self->ch, "x", 1, MSG_NOSIGNAL) > 0)
+		;
+	EXPECT_EQ(EAGAIN, errno);
+	close(self->ch);
+	self->ch = -1;
+	ASSERT_EQ(0, raw_data(&self->tx, 5, 10));
+	ASSERT_EQ(10, read_all(shut, msg, 10));
+
+	fill(want, len, 1);
+	fill(less, small, 2);
+	ASSERT_EQ(0, raw_adjust(&self->tx, 5, small));
+	while (done < len || little < small) {
+		ret = raw_recv(&self->rx, msg);
+		ASSERT_LT(0, ret);
+		if (msg[0] != SSH_MSG_CHANNEL_DATA)
+			continue;
+		if (kssh_get_be32(msg + 1) == 4) {
+			ASSERT_MEMEQ(want + done, msg + 9, ret - 9);
+			done += ret - 9;
+		} else if (kssh_get_be32(msg + 1) == 6) {
+			ASSERT_MEMEQ(less + little, msg + 9, ret - 9);
+			little += ret - 9;
+		}
+	}
+	for (ret = 0; ret < 2; ret++) {
+		ASSERT_EQ(pid[ret], waitpid(pid[ret], &status, 0));
+		EXPECT_EQ(0, status);
+	}
+	close(big);
+	close(shut);
+	free(want);
+	free(less);
+}
+
+/* KEXINIT, NEWKEYS, the next keys and more data, as soon as TCP takes them. */
+static int rekey_and_write(int fd, int ch, int suite)
+{
+	if (send_byte(fd, SSH_MSG_KEXINIT) || send_byte(fd, SSH_MSG_NEWKEYS) ||
+	    new_keys(fd, KSSH_TX, suite, 33, 0, KSSH_CRYPTO_SEQ_RESET))
+		return 1;
+	return write_all(ch, "behind", 6) != 6;
+}
+
+/* libssh2 #2110: a rekey begins while TCP has the half of a packet. */
+TEST_F(peer, rekey_begins_with_a_packet_half_sent)
+{
+	unsigned char *out = malloc(WINDOW);
+	static unsigned char msg[70000];
+	int sent, done, ret, status, fl;
+	pid_t pid;
+
+	fill(out, WINDOW, 8);
+	fl = fcntl(self->ch, F_GETFL);
+	set_nonblock(self->ch);
+	ASSERT_EQ(0, raw_adjust(&self->tx, 1, WINDOW));
+	for (sent = 0; sent < WINDOW; sent += ret) {
+		ret = write(self->ch, out + sent, WINDOW - sent);
+		if (ret < 0)
+			break;
+	}
+	EXPECT_LT(0, sent);
+	fcntl(self->ch, F_SETFL, fl);
+	pid = fork();
+	if (!pid)
+		_exit(rekey_and_write(self->fd, self->ch, variant->cipher));
+	/* nothing of a channel between these two, all else before */
+	for (done = 0;; done += ret - 9) {
+		ret = raw_recv(&self->rx, msg);
+		ASSERT_LT(0, ret);
+		if (msg[0] != SSH_MSG_CHANNEL_DATA)
+			break;
+		ASSERT_MEMEQ(out + done, msg + 9, ret - 9);
+	}
+	ASSERT_EQ(SSH_MSG_KEXINIT, msg[0]);
+	ASSERT_EQ(1, raw_recv(&self->rx, msg));
+	ASSERT_EQ(SSH_MSG_NEWKEYS, msg[0]);
+	raw_init(&self->rx, self->rx.fd, variant->cipher, 33);
+	for (; done < sent + 6; done += ret - 9) {
+		ret = raw_recv(&self->rx, msg);
+		ASSERT_LT(9, ret);
+		ASSERT_EQ(SSH_MSG_CHANNEL_DATA, msg[0]);
+		if (done < sent)
+			ASSERT_MEMEQ(out + done, msg + 9,
+				     ret - 9 < sent - done ? ret - 9 :
+							     sent - done);
+	}
+	EXPECT_MEMEQ("behind", msg + 9 + ret - 9 - 6, 6);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	free(out);
+}
+
 TEST_HARNESS_MAIN

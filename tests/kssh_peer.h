@@ -77,7 +77,7 @@ static int attach(int fd)
 }
 
 /* A cipher and its MAC in one number. */
-#define SUITE(cipher, mac)	((cipher) | (mac) << 8)
+#define SUITE(cipher, mac) ((cipher) | (mac) << 8)
 #define CTR128_256_ETM \
 	SUITE(KSSH_CIPHER_AES_128_CTR, KSSH_MAC_HMAC_SHA2_256_ETM)
 #define CTR192_512_ETM \
@@ -324,6 +324,22 @@ static int write_all(int fd, const void *buf, size_t len)
 static int set_nonblock(int fd)
 {
 	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+
+/* Until process @pid sleeps: POLLOUT goes later than a writer does. */
+static void wait_asleep(pid_t pid)
+{
+	char path[64], line[256] = "";
+	int fd, n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	do {
+		poll(NULL, 0, 10);
+		fd = open(path, O_RDONLY);
+		ASSERT_LE(0, fd);
+		n = read(fd, line, sizeof(line) - 1);
+		close(fd);
+	} while (n <= 0 || !strstr(line, ") S "));
 }
 
 /* Two kSSH sockets with keys, a channel 1-2 between them. */
