@@ -98,13 +98,15 @@ static int recv_due(struct kssh_context *ctx, struct msghdr *msg, size_t size,
 		return -EIO;
 	if (size < sizeof(event))
 		return -EMSGSIZE;
-	event.value = flags & MSG_PEEK ? READ_ONCE(ctx->due_event) :
-					 xchg(&ctx->due_event, 0);
+	event.value = READ_ONCE(ctx->due_event);
 	if (!event.value)
 		return -EAGAIN;
 	if (copy_to_iter(&event, sizeof(event), &msg->msg_iter) !=
 	    sizeof(event))
 		return -EFAULT;
+	/* only now is it told; a rekey may have taken it back meanwhile */
+	if (!(flags & MSG_PEEK))
+		cmpxchg(&ctx->due_event, (u32)event.value, 0);
 	put_kind(msg, KSSH_RX_EVENT, 0);
 	return sizeof(event);
 }

@@ -99,6 +99,31 @@ TEST_F(kssh, fault_in_the_middle_of_a_message)
 	munmap(hole, 4096);
 }
 
+/* Of events too, and of the one that is told but once. */
+TEST_F(kssh, fault_in_an_event)
+{
+	struct kssh_rekey_limits limits = { .version = KSSH_API_VERSION,
+					    .packets = 1 };
+	char *hole =
+		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kssh_event event;
+	struct kssh_cmsg_rx cmsg;
+
+	ASSERT_EQ(0, shutdown(self->ca, SHUT_WR));
+	EXPECT_EQ(-EFAULT, recv_any(self->a, hole, 100, &cmsg, 0));
+	EXPECT_EQ(KSSH_EVENT_CHANNEL_TX_DONE, recv_event(self->a, &event));
+	ASSERT_EQ(0, setsockopt(self->a, SOL_KSSH, KSSH_REKEY_LIMITS, &limits,
+				sizeof(limits)));
+	EXPECT_EQ(-EFAULT, recv_any(self->a, hole, 100, &cmsg, 0));
+	ASSERT_EQ(sizeof(event), recv_any(self->a, &event, sizeof(event), &cmsg,
+					  MSG_DONTWAIT));
+	EXPECT_EQ(KSSH_EVENT_REKEY_DUE, event.type);
+	EXPECT_EQ(KSSH_REKEY_PACKETS, event.value);
+	EXPECT_EQ(-EAGAIN, recv_any(self->a, &event, sizeof(event), &cmsg,
+				    MSG_DONTWAIT));
+	munmap(hole, 4096);
+}
+
 /*
  * kTLS's b014a4e: an error behind the first packet. What was taken arrives, and
  * its memory is the caller's again.
