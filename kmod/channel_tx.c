@@ -19,7 +19,7 @@ static int tx_data(struct kssh_chan *chan, struct kssh_tx_packet *pkt,
 	if (READ_ONCE(chan->flags) & (KSSH_C_CLOSED | BIT(KSSH_C_UNBOUND)))
 		return -EPIPE;
 
-	kssh_fill_data_hdr(kssh_pkt_start(pkt) + 1, chan->remote_id, data_type,
+	kssh_fill_data_hdr(pkt->head + 1, chan->remote_id, data_type,
 			   len);
 	err = kssh_tx_packet(ctx, pkt, more);
 	if (err)
@@ -304,6 +304,39 @@ static u32 tx_room(const struct kssh_chan_sock *csk)
 }
 
 /*
+ * Bytes of a file's or a pipe's pages to add now if @want would fit, so that
+ * the next packet's blocks end where the pages do.
+ */
+static u32 tx_cut(const struct kssh_chan_sock *csk, struct msghdr *msg,
+		  u32 want)
+{
+	const struct iov_iter *iter = &msg->msg_iter;
+	u32 end;
+
+	if (!(msg->msg_flags & MSG_SPLICE_PAGES) || !iov_iter_is_bvec(iter) ||
+	    want < KSSH_TX_PIECES_FROM ||
+	    msg_data_left(msg) < want + KSSH_TX_PIECES_FROM)
+		return want;
+	end = iter->bvec->bv_offset + iter->iov_offset + want;
+	return want - (end - csk->pkt->hdr_len) % KSSH_TX_FIRST;
+}
+
+/* Returns bytes taken or an error; says by csk->flush that it is enough. */
+static int tx_add(struct kssh_chan_sock *csk, struct msghdr *msg, u32 len)
+{
+	u32 cut = tx_cut(csk, msg, len);
+	int ret = 0;
+
+	if (msg->msg_flags & MSG_SPLICE_PAGES && cut >= KSSH_TX_PIECES_FROM)
+		ret = kssh_pkt_add_pages(csk->pkt, &msg->msg_iter, cut);
+	if (!ret)
+		ret = kssh_pkt_add(csk->pkt, &msg->msg_iter, cut,
+				   msg->msg_flags & MSG_MORE);
+	csk->flush = csk->pkt->npieces || (cut < len && ret == cut);
+	return ret;
+}
+
+/*
  * Add to the open packet, send it when it is full or nothing will follow.
  * Returns bytes taken, -EAGAIN to wait, or an error.
  */
@@ -336,14 +369,14 @@ static int tx_step(struct kssh_chan_sock *csk, struct msghdr *msg)
 		}
 		return -EAGAIN;
 	}
-	ret = kssh_pkt_add(csk->pkt, &msg->msg_iter, len, more);
+	ret = tx_add(csk, msg, len);
 	if (ret <= 0) {
 		tx_refund(chan, len);
 		return ret ? ret : -ENOBUFS;
 	}
 	tx_refund(chan, len - ret);
 
-	if (!tx_room(csk) || (!more && !msg_data_left(msg))) {
+	if (csk->flush || !tx_room(csk) || (!more && !msg_data_left(msg))) {
 		csk->flush = true;
 		err = tx_flush(csk, more || msg_data_left(msg));
 		/* it is ours now: tx_work sends it */

@@ -113,46 +113,53 @@ static u8 *walk_get(struct walk *walk, u32 want, u32 *len)
 }
 
 /* How many of @left bytes are next: whole blocks but at the end. */
-static u32 chunk_len(struct walk walk, u32 left)
+static u32 chunk_len(struct walk from, struct walk to, u32 left)
 {
-	u32 n;
+	u32 n, m;
 
-	walk_get(&walk, min_t(u32, left, CHACHA_CHUNK), &n);
+	walk_get(&from, min_t(u32, left, CHACHA_CHUNK), &n);
+	walk_get(&to, n, &m);
+	n = min(n, m);
 	if (n < left)
 		n = round_down(n, CHACHA_BLOCK);
 	return n ?: min_t(u32, left, CHACHA_BLOCK);
 }
 
-/* A block that two pieces share: through a buffer of our own. */
-static void crypt_edge(struct kssh_chacha *state, struct walk walk, u32 len)
+/* A block that pieces share: through a buffer of our own. */
+static void crypt_edge(struct kssh_chacha *state, struct walk *from,
+		       struct walk *to, u32 len)
 {
 	u8 block[CHACHA_BLOCK], *p;
-	struct walk back = walk;
 	u32 done, n;
 
 	for (done = 0; done < len; done += n) {
-		p = walk_get(&walk, len - done, &n);
+		p = walk_get(from, len - done, &n);
 		memcpy(block + done, p, n);
-		walk.off += n;
+		from->off += n;
 	}
 	kssh_chacha_crypt(state, block, block, len);
 	for (done = 0; done < len; done += n) {
-		p = walk_get(&back, len - done, &n);
+		p = walk_get(to, len - done, &n);
 		memcpy(p, block + done, n);
-		back.off += n;
+		to->off += n;
 	}
 	memzero_explicit(block, sizeof(block));
 }
 
-static void crypt_chunk(struct kssh_chacha *state, struct walk walk, u32 len)
+static void crypt_chunk(struct kssh_chacha *state, struct walk *from,
+			struct walk *to, u32 len)
 {
-	u32 n;
-	u8 *p = walk_get(&walk, len, &n);
+	u32 n, m;
+	u8 *src = walk_get(from, len, &n);
+	u8 *dst = walk_get(to, len, &m);
 
-	if (n == len)
-		kssh_chacha_crypt(state, p, p, n);
-	else
-		crypt_edge(state, walk, len);
+	if (n < len || m < len) {
+		crypt_edge(state, from, to, len);
+		return;
+	}
+	kssh_chacha_crypt(state, dst, src, len);
+	from->off += len;
+	to->off += len;
 }
 
 static void mac_chunk(struct poly1305_desc_ctx *poly, struct walk *walk,
@@ -169,24 +176,26 @@ static void mac_chunk(struct poly1305_desc_ctx *poly, struct walk *walk,
 }
 
 static int chacha_seal(struct kssh_cipher *cipher, u32 pkt_seq,
-		       struct scatterlist *sg, u32 pkt_len)
+		       struct scatterlist *from, struct scatterlist *to,
+		       u32 pkt_len)
 {
+	struct walk src = { .sg = from, .off = 4 }, dst = { .sg = to }, mac;
 	struct poly1305_desc_ctx poly;
-	struct walk walk = { .sg = sg };
 	struct kssh_chacha state;
 	u8 tag[POLY_TAG];
 	u32 left, n;
 
-	chacha_length(cipher->priv, pkt_seq, sg_virt(sg), sg_virt(sg));
+	chacha_length(cipher->priv, pkt_seq, sg_virt(to), sg_virt(from));
 	chacha_start(cipher->priv, pkt_seq, &state, &poly);
-	mac_chunk(&poly, &walk, 4);
+	mac_chunk(&poly, &dst, 4);
 	for (left = pkt_len; left; left -= n) {
-		n = chunk_len(walk, left);
-		crypt_chunk(&state, walk, n);
-		mac_chunk(&poly, &walk, n);
+		n = chunk_len(src, dst, left);
+		mac = dst;
+		crypt_chunk(&state, &src, &dst, n);
+		mac_chunk(&poly, &mac, n);
 	}
 	poly1305_final(&poly, tag);
-	sg_pcopy_from_buffer(sg, sg_nents(sg), tag, sizeof(tag), 4 + pkt_len);
+	sg_pcopy_from_buffer(to, sg_nents(to), tag, sizeof(tag), 4 + pkt_len);
 	kssh_chacha_wipe(&state);
 	return 0;
 }
@@ -204,7 +213,7 @@ static u32 chacha_open_len(struct kssh_cipher *cipher, u32 pkt_seq,
 static int chacha_open(struct kssh_cipher *cipher, u32 pkt_seq,
 		       struct scatterlist *sg, u32 pkt_len)
 {
-	struct walk walk = { .sg = sg }, here;
+	struct walk walk = { .sg = sg }, from, to;
 	struct poly1305_desc_ctx poly;
 	u8 tag[POLY_TAG], want[POLY_TAG];
 	struct kssh_chacha state;
@@ -213,10 +222,11 @@ static int chacha_open(struct kssh_cipher *cipher, u32 pkt_seq,
 	chacha_start(cipher->priv, pkt_seq, &state, &poly);
 	mac_chunk(&poly, &walk, 4);
 	for (left = pkt_len; left; left -= n) {
-		n = chunk_len(walk, left);
-		here = walk;
+		n = chunk_len(walk, walk, left);
+		from = walk;
+		to = walk;
 		mac_chunk(&poly, &walk, n);
-		crypt_chunk(&state, here, n);
+		crypt_chunk(&state, &from, &to, n);
 	}
 	poly1305_final(&poly, want);
 	sg_pcopy_to_buffer(sg, sg_nents(sg), tag, sizeof(tag), 4 + pkt_len);

@@ -131,11 +131,11 @@ static void ctr_destroy(struct kssh_cipher *cipher)
 }
 
 /* Encryption and decryption, which are the same. */
-static int ctr_crypt(struct ctr *ctr, struct scatterlist *sg, u32 len,
-		     const u8 *counter)
+static int ctr_crypt(struct ctr *ctr, struct scatterlist *from,
+		     struct scatterlist *to, u32 len, const u8 *counter)
 {
 	memcpy(ctr->iv, counter, CTR_BLOCK);
-	skcipher_request_set_crypt(ctr->req, sg, sg, len, ctr->iv);
+	skcipher_request_set_crypt(ctr->req, from, to, len, ctr->iv);
 	return crypto_wait_req(crypto_skcipher_encrypt(ctr->req), &ctr->wait);
 }
 
@@ -174,24 +174,29 @@ static int ctr_mac(struct ctr *ctr, u32 pkt_seq, struct scatterlist *sg,
 }
 
 /*
- * The encrypted part of a packet; the counter goes on behind it. @sg begins
- * with the length field, which the MAC's order says to encrypt or not.
+ * The encrypted part of a packet; the counter goes on behind it. @from and @to
+ * begin with the length field, which the MAC's order says to encrypt or not.
  */
-static int ctr_body(struct ctr *ctr, struct scatterlist *sg, u32 pkt_len)
+static int ctr_body(struct ctr *ctr, struct scatterlist *from,
+		    struct scatterlist *to, u32 pkt_len)
 {
-	struct scatterlist rest[2];
+	struct scatterlist from_rest[2], to_rest[2];
 	u32 len = ctr->etm ? pkt_len : 4 + pkt_len;
+	bool in_place = from == to;
 	int err;
 
-	if (ctr->etm)
-		sg = scatterwalk_ffwd(rest, sg, 4);
-	err = ctr_crypt(ctr, sg, len, ctr->counter);
+	if (ctr->etm) {
+		to = scatterwalk_ffwd(to_rest, to, 4);
+		from = in_place ? to : scatterwalk_ffwd(from_rest, from, 4);
+	}
+	err = ctr_crypt(ctr, from, to, len, ctr->counter);
 	ctr_add(ctr->counter, len / CTR_BLOCK);
 	return err;
 }
 
 static int ctr_seal(struct kssh_cipher *cipher, u32 pkt_seq,
-		    struct scatterlist *sg, u32 pkt_len)
+		    struct scatterlist *from, struct scatterlist *to,
+		    u32 pkt_len)
 {
 	u32 tag_len = cipher->desc->layout.tag_len;
 	struct ctr *ctr = cipher->priv;
@@ -199,13 +204,13 @@ static int ctr_seal(struct kssh_cipher *cipher, u32 pkt_seq,
 	int err = 0;
 
 	if (!ctr->etm)
-		err = ctr_mac(ctr, pkt_seq, sg, 4 + pkt_len, mac);
+		err = ctr_mac(ctr, pkt_seq, from, 4 + pkt_len, mac);
 	if (!err)
-		err = ctr_body(ctr, sg, pkt_len);
+		err = ctr_body(ctr, from, to, pkt_len);
 	if (!err && ctr->etm)
-		err = ctr_mac(ctr, pkt_seq, sg, 4 + pkt_len, mac);
+		err = ctr_mac(ctr, pkt_seq, to, 4 + pkt_len, mac);
 	if (!err)
-		sg_pcopy_from_buffer(sg, sg_nents(sg), mac, tag_len,
+		sg_pcopy_from_buffer(to, sg_nents(to), mac, tag_len,
 				     4 + pkt_len);
 	return err;
 }
@@ -232,7 +237,7 @@ static u32 ctr_open_len(struct kssh_cipher *cipher, u32 pkt_seq,
 	memset(ctr->block, 0, sizeof(ctr->block));
 	sg_init_one(&sg, ctr->block, sizeof(ctr->block));
 	/* a length of 0 is refused */
-	if (ctr_crypt(ctr, &sg, sizeof(ctr->block), ctr->len_counter))
+	if (ctr_crypt(ctr, &sg, &sg, sizeof(ctr->block), ctr->len_counter))
 		return 0;
 	for (i = 0; i < sizeof(len); i++)
 		len[i] = hdr[i] ^ ctr->block[i];
@@ -253,7 +258,7 @@ static int ctr_open(struct kssh_cipher *cipher, u32 pkt_seq,
 	if (ctr->etm)
 		err = ctr_mac(ctr, pkt_seq, sg, 4 + pkt_len, want);
 	if (!err)
-		err = ctr_body(ctr, sg, pkt_len);
+		err = ctr_body(ctr, sg, sg, pkt_len);
 	if (!err && !ctr->etm)
 		err = ctr_mac(ctr, pkt_seq, sg, 4 + pkt_len, want);
 	if (err)

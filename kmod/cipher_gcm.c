@@ -112,12 +112,13 @@ static void gcm_next_iv(struct gcm *gcm)
 }
 
 static int gcm_seal(struct kssh_cipher *cipher, u32 pkt_seq,
-		    struct scatterlist *sg, u32 pkt_len)
+		    struct scatterlist *from, struct scatterlist *to,
+		    u32 pkt_len)
 {
 	struct gcm *gcm = cipher->priv;
 	int err;
 
-	aead_request_set_crypt(gcm->req, sg, sg, pkt_len, gcm->iv);
+	aead_request_set_crypt(gcm->req, from, to, pkt_len, gcm->iv);
 	err = crypto_wait_req(crypto_aead_encrypt(gcm->req), &gcm->wait);
 	gcm_next_iv(gcm);
 	return err;

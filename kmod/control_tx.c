@@ -23,14 +23,14 @@ static void ctl_sent(struct kssh_context *ctx, u8 type)
 static int ctl_try_send(struct kssh_context *ctx, bool more)
 {
 	struct kssh_tx_packet *pkt = &ctx->ctl_pkt;
-	u8 close[KSSH_EOF_LEN], type = kssh_pkt_start(pkt)[1];
+	u8 close[KSSH_EOF_LEN], type = pkt->head[1];
 	bool is_close, began = false;
 	int err;
 
 	is_close = type == SSH_MSG_CHANNEL_CLOSE &&
 		   pkt->data_len == KSSH_EOF_LEN;
 	if (is_close)
-		memcpy(close, kssh_pkt_start(pkt) + 1, sizeof(close));
+		memcpy(close, pkt->head + 1, sizeof(close));
 
 	mutex_lock(&ctx->tx.lock);
 	err = kssh_tx_check(ctx, type);

@@ -49,6 +49,15 @@
 /* Packets up to this many bytes on the wire share pages. */
 #define KSSH_TX_SMALL		1024
 #define KSSH_TX_HEAD		96
+/*
+ * The first bytes of a bulk packet travel with its length, not in the buffer: a
+ * block of ChaCha20, four of AES. Both read and write whole blocks.
+ */
+#define KSSH_TX_FIRST		64
+/* Pieces of a file's pages in a packet. */
+#define KSSH_TX_PIECES		10
+/* So much of them that it is worth the trouble. */
+#define KSSH_TX_PIECES_FROM	16384
 /* Largest payload of a message on the TCP socket. */
 #define KSSH_CTL_MAX		(KSSH_TX_BUF - KSSH_TX_HEAD)
 /* Back-pressure on messages nobody reads. */
@@ -67,8 +76,10 @@ struct kssh_cipher;
  * struct kssh_cipher_ops - what a cipher (with its MAC) does
  * @setup: take the keys
  * @destroy: wipe and free
- * @seal: encrypt and authenticate one packet in place. @sg begins with the
- *	4-byte length field, filled in, and ends with room for the tag
+ * @seal: encrypt and authenticate one packet from @from to @to, which may be
+ *	the same. Both begin with the 4-byte length field, filled in, in the
+ *	same place; @to ends with room for the tag. Only where the length is
+ *	in clear for the padding (kssh_layout.clear_len) may they differ
  * @open_len: packet_length from the first bytes of a packet
  * @open: check and decrypt in place; @sg begins with the length field as it
  *	came and ends with the tag
@@ -79,7 +90,8 @@ struct kssh_cipher_ops {
 		     const struct kssh_crypto_info *info);
 	void (*destroy)(struct kssh_cipher *cipher);
 	int (*seal)(struct kssh_cipher *cipher, u32 pkt_seq,
-		    struct scatterlist *sg, u32 pkt_len);
+		    struct scatterlist *from, struct scatterlist *to,
+		    u32 pkt_len);
 	u32 (*open_len)(struct kssh_cipher *cipher, u32 pkt_seq,
 			const u8 *hdr);
 	int (*open)(struct kssh_cipher *cipher, u32 pkt_seq,
@@ -117,14 +129,17 @@ struct kssh_cipher {
 
 /**
  * struct kssh_tx_packet - a packet that is being filled
- * @page: buffer for the data, or NULL
+ * @page: buffer for what is behind @head, or NULL
  * @capacity: bytes in @page
  * @fill: bytes used of @page
  * @data_len: data in the packet, the header of the message not counted
  * @hdr_len: padding_length and the header of the message
- * @head_len: bytes in @head
- * @head: start of the packet from padding_length on, as long as it is short;
- *	then it moves into @page
+ * @head_len: bytes in @head; KSSH_TX_FIRST once @page is used
+ * @npieces: entries of @pieces
+ * @pieces_len: bytes in @pieces
+ * @pieces: data behind @head that are to be encrypted from where they are
+ *	into @page; a page reference each
+ * @head: start of the packet from padding_length on
  *
  * Not numbered before it is sealed: it may be kept as long as we like.
  */
@@ -134,7 +149,10 @@ struct kssh_tx_packet {
 	u32 fill;
 	u32 data_len;
 	u16 hdr_len;
-	u16 head_len;
+	u8 head_len;
+	u8 npieces;
+	u32 pieces_len;
+	struct bio_vec pieces[KSSH_TX_PIECES];
 	u8 head[KSSH_TX_HEAD];
 };
 
@@ -150,6 +168,7 @@ struct kssh_tx_packet {
  * @part: rest of a sealed packet TCP did not take yet, with page references
  * @frag: page for small packets, headers and tails
  * @sg: the packet being sealed
+ * @from: where its plaintext is, if that is not in place
  * @bytes: on the wire, all keys
  * @packets: all keys
  * @installed: when the keys came, jiffies
@@ -166,10 +185,23 @@ struct kssh_tx {
 	struct bio_vec part[3];
 	struct page_frag frag;
 	struct scatterlist sg[3];
+	struct scatterlist from[KSSH_TX_PIECES + 2];
 	u64 bytes;
 	u64 packets;
 	unsigned long installed;
 	u64 stopped;
+};
+
+/**
+ * struct kssh_sealed - a packet ready for TCP
+ * @bv: where it stands; a page reference each
+ * @nbv: entries of @bv
+ * @len: bytes
+ */
+struct kssh_sealed {
+	struct bio_vec bv[3];
+	int nbv;
+	u32 len;
 };
 
 /**
@@ -468,13 +500,23 @@ extern const struct kssh_cipher_ops kssh_chacha_ops;
 /* cipher_ctr.c */
 extern const struct kssh_cipher_ops kssh_ctr_ops;
 
-/* packet_tx.c */
+/* packet_fill.c */
 void kssh_pkt_reset(struct kssh_tx_packet *pkt, u32 hdr_len);
 void kssh_pkt_free(struct kssh_tx_packet *pkt);
+void kssh_pkt_sent(struct kssh_tx_packet *pkt, bool page_given);
 u32 kssh_pkt_room(const struct kssh_tx_packet *pkt);
 int kssh_pkt_add(struct kssh_tx_packet *pkt, struct iov_iter *iter, u32 len,
 		 bool more);
-u8 *kssh_pkt_start(struct kssh_tx_packet *pkt);
+int kssh_pkt_add_pages(struct kssh_tx_packet *pkt, struct iov_iter *iter,
+		       u32 len);
+void kssh_pkt_gather(struct kssh_tx_packet *pkt);
+
+/* packet_seal.c */
+int kssh_seal(struct kssh_tx *tx, struct kssh_tx_packet *pkt, u32 pad,
+	      struct kssh_sealed *out);
+void kssh_sealed_put(const struct bio_vec *bv, int nbv);
+
+/* packet_tx.c */
 bool kssh_tx_ready(struct kssh_context *ctx);
 bool kssh_tx_writable(struct kssh_context *ctx);
 int kssh_tx_check(struct kssh_context *ctx, u8 type);
@@ -495,6 +537,9 @@ int kssh_sendmsg(struct sock *sk, struct msghdr *msg, size_t size);
 /* packet_page.c */
 struct sk_buff *kssh_rx_skb_alloc(u32 len);
 void kssh_rx_skb_free(struct sk_buff *skb);
+struct page *kssh_tx_page_alloc(gfp_t gfp);
+void kssh_tx_page_sent(struct page *page);
+int kssh_page_init(void);
 void kssh_page_exit(void);
 
 /* packet_rx.c */

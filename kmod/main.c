@@ -536,9 +536,12 @@ static int __init kssh_module_init(void)
 	err = kssh_stat_init();
 	if (err)
 		goto err_wq;
-	err = kssh_channel_init();
+	err = kssh_page_init();
 	if (err)
 		goto err_stat;
+	err = kssh_channel_init();
+	if (err)
+		goto err_page;
 	err = tcp_register_ulp(&kssh_ulp_ops);
 	if (err)
 		goto err_channel;
@@ -546,6 +549,8 @@ static int __init kssh_module_init(void)
 
 err_channel:
 	kssh_channel_exit();
+err_page:
+	kssh_page_exit();
 err_stat:
 	kssh_stat_exit();
 err_wq:

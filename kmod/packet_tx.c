@@ -1,237 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Payload to packet to TCP: fill, frame, seal, hand over.
+ * Packet to TCP: seal, hand over.
  *
  * A packet takes its sequence number and nonce when it is sealed, under
  * ctx->tx.lock; from there it reaches TCP, if need be in two parts, or the
  * direction dies.
  */
-#include <linux/random.h>
-#include <linux/slab.h>
-
 #include "kssh.h"
 
 #define TX_NOMEM_DELAY	(HZ / 50)
-
-/*
- * Filling. The caller owns the packet.
- *
- * Pages that are spliced in are copied, too. AES wants whole blocks, and the
- * ten bytes of header before the data leave a broken one at each page's end:
- * to carry those from page to page costs more than to copy the page and to
- * encrypt in place (0.1 instructions a byte, measured). And a page that its
- * owner changes meanwhile is no danger to any MAC.
- */
-
-void kssh_pkt_reset(struct kssh_tx_packet *pkt, u32 hdr_len)
-{
-	pkt->fill = 0;
-	pkt->data_len = 0;
-	pkt->hdr_len = hdr_len;
-	pkt->head_len = hdr_len;
-}
-
-/* Drop the content and give the buffer back. */
-void kssh_pkt_free(struct kssh_tx_packet *pkt)
-{
-	kssh_pkt_reset(pkt, 0);
-	if (pkt->page)
-		put_page(pkt->page);
-	pkt->page = NULL;
-	pkt->capacity = 0;
-}
-
-/* Bytes of data that fit, by our own limits. */
-u32 kssh_pkt_room(const struct kssh_tx_packet *pkt)
-{
-	/* the head is going to move into the buffer */
-	if (!pkt->page)
-		return KSSH_TX_BUF - KSSH_TX_HEAD;
-	return pkt->capacity - pkt->fill - pkt->head_len;
-}
-
-/* A message of one payload cannot do with less; data can. */
-static int pkt_alloc_page(struct kssh_tx_packet *pkt, u32 want)
-{
-	bool data = pkt->hdr_len > 1;
-
-	if (want > PAGE_SIZE) {
-		pkt->page = alloc_pages(GFP_KERNEL | __GFP_COMP | __GFP_NOWARN |
-					(data ? __GFP_NORETRY : 0),
-					KSSH_TX_ORDER);
-		if (pkt->page) {
-			pkt->capacity = KSSH_TX_BUF;
-			return 0;
-		}
-		if (!data)
-			return -ENOMEM;
-	}
-	pkt->page = alloc_page(GFP_KERNEL);
-	if (!pkt->page)
-		return -ENOMEM;
-	pkt->capacity = PAGE_SIZE;
-	return 0;
-}
-
-/*
- * Add up to @len bytes, which the caller knows to fit, from @iter; @more says
- * that others will follow. Returns how many were added, or an error.
- */
-int kssh_pkt_add(struct kssh_tx_packet *pkt, struct iov_iter *iter, u32 len,
-		 bool more)
-{
-	u32 want = pkt->head_len + len;
-	u8 *buf;
-	int err;
-
-	if (!pkt->fill && want <= KSSH_TX_HEAD) {
-		if (!copy_from_iter_full(pkt->head + pkt->head_len, len, iter))
-			return -EFAULT;
-		pkt->head_len += len;
-		pkt->data_len += len;
-		return len;
-	}
-	if (!pkt->page) {
-		/* room for padding and tag, too */
-		err = pkt_alloc_page(pkt, more ? KSSH_TX_BUF : want + 96);
-		if (err)
-			return err;
-	}
-
-	len = min(len, kssh_pkt_room(pkt));
-	buf = page_address(pkt->page);
-	memcpy(buf + pkt->fill, pkt->head, pkt->head_len);
-	pkt->fill += pkt->head_len;
-	pkt->head_len = 0;
-	if (!copy_from_iter_full(buf + pkt->fill, len, iter))
-		return -EFAULT;
-	pkt->fill += len;
-	pkt->data_len += len;
-	return len;
-}
-
-/* Where the padding_length of the packet stands. */
-u8 *kssh_pkt_start(struct kssh_tx_packet *pkt)
-{
-	return pkt->head_len ? pkt->head : page_address(pkt->page);
-}
-
-/* Sealing and handing over, under ctx->tx.lock. */
-
-/* RFC 4253 6: "the padding SHOULD consist of random bytes" */
-static void fill_padding(u8 *p, u32 len)
-{
-	while (len) {
-		u32 n = min_t(u32, len, sizeof(u64));
-		u64 rnd = get_random_u64();
-
-		memcpy(p, &rnd, n);
-		p += n;
-		len -= n;
-	}
-}
-
-/**
- * struct sealed - a packet ready for TCP
- * @bv: where it stands; a page reference each
- * @nbv: entries of @bv
- * @len: bytes
- */
-struct sealed {
-	struct bio_vec bv[3];
-	int nbv;
-	u32 len;
-};
-
-static void sealed_add(struct sealed *out, struct page *page, u32 len, u32 off)
-{
-	bvec_set_page(&out->bv[out->nbv++], page, len, off);
-	out->len += len;
-}
-
-static void *frag_alloc(struct kssh_tx *tx, u32 len, u32 *off)
-{
-	struct page_frag *frag = &tx->frag;
-	void *p;
-
-	if (!skb_page_frag_refill(len, frag, GFP_KERNEL) ||
-	    frag->size - frag->offset < len)
-		return NULL;
-	p = page_address(frag->page) + frag->offset;
-	*off = frag->offset;
-	frag->offset += ALIGN(len, 16);
-	if (frag->offset > frag->size)
-		frag->offset = frag->size;
-	return p;
-}
-
-/* A packet that fits into a corner of the shared page. */
-static int seal_small(struct kssh_tx *tx, struct kssh_tx_packet *pkt,
-		      u32 pkt_len, u32 pad, struct sealed *out)
-{
-	u32 tag_len = tx->cipher->desc->layout.tag_len;
-	u32 off;
-	u8 *p;
-
-	p = frag_alloc(tx, 4 + pkt_len + tag_len, &off);
-	if (!p)
-		return -ENOMEM;
-
-	kssh_put_be32(p, pkt_len);
-	memcpy(p + 4, pkt->head, pkt->head_len);
-	if (pkt->fill)
-		memcpy(p + 4, page_address(pkt->page), pkt->fill);
-	fill_padding(p + 4 + pkt_len - pad, pad);
-
-	sg_init_one(tx->sg, p, 4 + pkt_len + tag_len);
-	get_page(tx->frag.page);
-	sealed_add(out, tx->frag.page, 4 + pkt_len + tag_len, off);
-	return tx->cipher->desc->ops->seal(tx->cipher, tx->pkt_seq, tx->sg,
-					   pkt_len);
-}
-
-/*
- * A bulk packet: the length field goes to the shared page, so that the cipher
- * sees whole blocks in each page of the buffer; padding and tag do, too, if the
- * buffer is full.
- */
-static int seal_bulk(struct kssh_tx *tx, struct kssh_tx_packet *pkt,
-		     u32 pkt_len, u32 pad, struct sealed *out)
-{
-	u32 tail = pad + tx->cipher->desc->layout.tag_len;
-	bool inside = pkt->capacity - pkt->fill >= tail;
-	u32 len = pkt->fill + (inside ? tail : 0);
-	u8 *p, *end;
-	u32 off;
-
-	p = frag_alloc(tx, inside ? 4 : 16 + tail, &off);
-	if (!p)
-		return -ENOMEM;
-	end = inside ? (u8 *)page_address(pkt->page) + pkt->fill : p + 16;
-	kssh_put_be32(p, pkt_len);
-	fill_padding(end, pad);
-
-	sg_init_table(tx->sg, inside ? 2 : 3);
-	sg_set_buf(&tx->sg[0], p, 4);
-	sg_set_page(&tx->sg[1], pkt->page, len, 0);
-	get_page(tx->frag.page);
-	sealed_add(out, tx->frag.page, 4, off);
-	get_page(pkt->page);
-	sealed_add(out, pkt->page, len, 0);
-	if (!inside) {
-		sg_set_buf(&tx->sg[2], end, tail);
-		get_page(tx->frag.page);
-		sealed_add(out, tx->frag.page, tail, off + 16);
-	}
-	return tx->cipher->desc->ops->seal(tx->cipher, tx->pkt_seq, tx->sg,
-					   pkt_len);
-}
-
-static void sealed_put(const struct bio_vec *bv, int nbv)
-{
-	while (nbv--)
-		put_page(bv[nbv].bv_page);
-}
 
 /*
  * Give @nbv pieces to TCP. Keeps the rest, with its references, in tx->part.
@@ -254,7 +31,7 @@ static int tx_push(struct kssh_context *ctx, struct bio_vec *bv, int nbv,
 	release_sock(ctx->sk);
 	tx->corked = more;
 	if (ret < 0 && ret != -EAGAIN) {
-		sealed_put(bv, nbv);
+		kssh_sealed_put(bv, nbv);
 		return ret;
 	}
 
@@ -319,17 +96,16 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 		   bool more)
 {
 	struct kssh_tx *tx = &ctx->tx;
-	u32 body = pkt->head_len + pkt->fill;
-	struct sealed out = { .nbv = 0 };
-	u32 hdr_len = pkt->hdr_len;
-	u8 type = kssh_pkt_start(pkt)[1];
+	u32 body = pkt->head_len + pkt->fill + pkt->pieces_len;
+	struct kssh_sealed out;
+	u8 type = pkt->head[1];
 	u32 pad, size;
 	int err;
 
 	lockdep_assert_held(&tx->lock);
 	pad = kssh_pad_len(&tx->cipher->desc->layout, body - 1);
 	size = 4 + body + pad + tx->cipher->desc->layout.tag_len;
-	*kssh_pkt_start(pkt) = pad;
+	pkt->head[0] = pad;
 
 	err = kssh_rekey_account(&tx->rekey, size);
 	if (err) {
@@ -337,17 +113,9 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 		return err;
 	}
 
-	/*
-	 * TCP accounts bytes, not pages: a buffer is given away only if a good
-	 * part of it is used, or a peer with small windows makes us hoard.
-	 */
-	err = -ENOMEM;
-	if (size <= KSSH_TX_SMALL || pkt->fill < pkt->capacity / 4)
-		err = seal_small(tx, pkt, body + pad, pad, &out);
-	if (err == -ENOMEM && !out.nbv && pkt->fill)
-		err = seal_bulk(tx, pkt, body + pad, pad, &out);
+	err = kssh_seal(tx, pkt, pad, &out);
 	if (err) {
-		sealed_put(out.bv, out.nbv);
+		kssh_sealed_put(out.bv, out.nbv);
 		if (out.nbv || err != -ENOMEM)
 			goto dead;
 		return err;
@@ -358,10 +126,8 @@ int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 	err = tx_push(ctx, out.bv, out.nbv, out.len, more);
 	if (err)
 		goto dead;
-	/* ciphertext is in it now */
-	if (pkt->page && out.bv[out.nbv > 1].bv_page == pkt->page)
-		kssh_pkt_free(pkt);
-	kssh_pkt_reset(pkt, hdr_len);
+	/* ciphertext is in its buffer now, unless it was small */
+	kssh_pkt_sent(pkt, out.nbv > 1);
 	return 0;
 
 dead:
@@ -449,7 +215,7 @@ void kssh_tx_die(struct kssh_context *ctx, int err, int mib)
 		kssh_mib_inc(ctx->sk, mib);
 	trace_kssh_error(ctx->sk, true, err, kssh_mib_name(mib));
 	set_bit(KSSH_F_TX_DEAD, &ctx->flags);
-	sealed_put(ctx->tx.part, ctx->tx.npart);
+	kssh_sealed_put(ctx->tx.part, ctx->tx.npart);
 	ctx->tx.npart = 0;
 	kssh_chan_kill_all(ctx, EPIPE, false);
 	kssh_ctl_wake(ctx);

@@ -109,7 +109,7 @@ TEST_F(kssh, sendfile_and_page_cache)
 	pthread_join(th, NULL);
 	ASSERT_EQ(len, r.ret);
 	EXPECT_EQ(0, memcmp(out, in, len));
-	/* what was sealed was a copy */
+	/* nobody wrote to it */
 	ASSERT_EQ(len, pread(file, in, len, 0));
 	EXPECT_EQ(0, memcmp(out, in, len));
 
@@ -121,6 +121,57 @@ TEST_F(kssh, sendfile_and_page_cache)
 	close(file);
 	free(out);
 	free(in);
+}
+
+/*
+ * Pages are encrypted from where they are if they lie well behind what is in
+ * the packet already, and copied if not: any length before, any place in the
+ * file, all of it arrives in order and the file stays as it is.
+ */
+TEST_F(kssh, sendfile_behind_any_length)
+{
+	static const int places[] = { 0, 1, 10, 54, 63, 64, 74, 4095, 4096 };
+	unsigned char *out = malloc(300000), *in = malloc(300000), head[100];
+	size_t len = 300000, want;
+	int file, i, n;
+	off_t off;
+
+	file = make_file(len, out);
+	ASSERT_LE(0, file);
+	fill(head, sizeof(head), 7);
+	for (n = 0; n <= 96; n += n < 66 ? 3 : 30) {
+		for (i = 0; i < 9; i++) {
+			off = places[i];
+			want = 40000 + 511 * n + i * 777;
+			if (n)
+				ASSERT_EQ(n, send(self->ca, head, n, MSG_MORE));
+			ASSERT_EQ(want, sendfile(self->ca, file, &off, want));
+			ASSERT_EQ(n + want, read_all(self->cb, in, n + want));
+			ASSERT_EQ(0, memcmp(head, in, n));
+			ASSERT_EQ(0, memcmp(out + places[i], in + n, want));
+		}
+	}
+	ASSERT_EQ(len, pread(file, in, len, 0));
+	EXPECT_EQ(0, memcmp(out, in, len));
+	close(file);
+	free(out);
+	free(in);
+}
+
+/* Which is the most that every peer takes (RFC 4253 6.1). */
+TEST_F(kssh, packets_of_32768_bytes_of_data)
+{
+	unsigned char *buf = malloc(65536);
+	unsigned long long before = get_info(self->a).tx_packets;
+
+	fill(buf, 65536, 9);
+	ASSERT_EQ(32768, write(self->ca, buf, 32768));
+	ASSERT_EQ(32768, read_all(self->cb, buf, 32768));
+	EXPECT_EQ(before + 1, get_info(self->a).tx_packets);
+	ASSERT_EQ(65536, write(self->ca, buf, 65536));
+	ASSERT_EQ(65536, read_all(self->cb, buf, 65536));
+	EXPECT_EQ(before + 3, get_info(self->a).tx_packets);
+	free(buf);
 }
 
 TEST_F(kssh, splice_at_odd_offsets)
