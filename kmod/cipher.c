@@ -104,3 +104,25 @@ const char *kssh_cipher_driver(const struct kssh_cipher *cipher)
 {
 	return cipher->desc->ops->driver(cipher);
 }
+
+/*
+ * Tables in C, where the machine may have instructions for it? Drivers of that
+ * kind say "generic"; so do those that only put vector code together.
+ */
+static bool is_slow(const char *driver)
+{
+	return strstr(driver, "generic") && !strstr(driver, "aesni") &&
+	       !strstr(driver, "avx");
+}
+
+/* Keys were installed: count, and say once, what nobody wants to run. */
+void kssh_cipher_report(const struct sock *sk, const struct kssh_cipher *cipher)
+{
+	const char *driver = kssh_cipher_driver(cipher);
+
+	if (!is_slow(driver))
+		return;
+	KSSH_INC(sk, SLOWCIPHER);
+	pr_notice_once("kssh: %s is slow; is the module of this machine's AES instructions loaded?\n",
+		       driver);
+}

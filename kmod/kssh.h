@@ -490,6 +490,8 @@ void kssh_due_work(struct work_struct *work);
 struct kssh_cipher *kssh_cipher_alloc(const struct kssh_crypto_info *info);
 void kssh_cipher_free(struct kssh_cipher *cipher);
 const char *kssh_cipher_driver(const struct kssh_cipher *cipher);
+void kssh_cipher_report(const struct sock *sk,
+			const struct kssh_cipher *cipher);
 
 /* cipher_gcm.c */
 extern const struct kssh_cipher_ops kssh_gcm_ops;

@@ -129,6 +129,7 @@ static int set_tx(struct kssh_context *ctx,
 	tx->pkt_seq = next_seq(info, tx->pkt_seq);
 	tx->installed = jiffies;
 	reset_use(ctx, &tx->rekey, cipher);
+	kssh_cipher_report(ctx->sk, cipher);
 	trace_kssh_key_installed(ctx->sk, true, info->cipher, info->mac,
 				 tx->pkt_seq);
 	if (first)
@@ -173,6 +174,7 @@ static int set_rx(struct kssh_context *ctx,
 	rx->frame_seq = rx->pkt_seq;
 	rx->installed = jiffies;
 	reset_use(ctx, &rx->rekey, cipher);
+	kssh_cipher_report(ctx->sk, cipher);
 	trace_kssh_key_installed(ctx->sk, false, info->cipher, info->mac,
 				 rx->pkt_seq);
 	if (first)

@@ -26,6 +26,7 @@ static const struct snmp_mib kssh_mib_list[] = {
 	SNMP_MIB_ITEM("KsshRxChannelBytes", KSSH_MIB_RXCHANNELBYTES),
 	SNMP_MIB_ITEM("KsshTxAdjust", KSSH_MIB_TXADJUST),
 	SNMP_MIB_ITEM("KsshRekeys", KSSH_MIB_REKEYS),
+	SNMP_MIB_ITEM("KsshSlowCipher", KSSH_MIB_SLOWCIPHER),
 	SNMP_MIB_ITEM("KsshRekeyDue", KSSH_MIB_REKEYDUE),
 	SNMP_MIB_ITEM("KsshRekeyStall1ms", KSSH_MIB_REKEYSTALL1MS),
 	SNMP_MIB_ITEM("KsshRekeyStall4ms", KSSH_MIB_REKEYSTALL4MS),

@@ -21,6 +21,7 @@ enum {
 	KSSH_MIB_RXCHANNELBYTES,	/* data of channels */
 	KSSH_MIB_TXADJUST,		/* WINDOW_ADJUST sent */
 	KSSH_MIB_REKEYS,		/* keys after the first */
+	KSSH_MIB_SLOWCIPHER,		/* keys installed for a driver in plain C */
 	KSSH_MIB_REKEYDUE,		/* events */
 	/* time a key exchange kept data from passing, either direction */
 	KSSH_MIB_REKEYSTALL1MS,		/* below 1 ms */

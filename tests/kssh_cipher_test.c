@@ -470,4 +470,29 @@ TEST_F(peer, sequence_number_wraps)
 	close(fds[1]);
 }
 
+/*
+ * A driver in plain C is reported, another is not. Which it is, is the kernel's
+ * choice: module_blacklist=aesni_intel on its command line makes it slow.
+ */
+TEST_F(peer, slow_driver_is_counted)
+{
+	unsigned long before = stat_value("KsshSlowCipher"), want = 0;
+	struct kssh_info info;
+	struct raw tx, rx;
+	int fds[2], ch;
+
+	ch = peer_open(fds, &tx, &rx, variant->cipher);
+	ASSERT_LE(0, ch);
+	info = get_info(fds[0]);
+	if (strstr(info.tx_driver, "generic") &&
+	    !strstr(info.tx_driver, "aesni") && !strstr(info.tx_driver, "avx"))
+		want = 2;
+	EXPECT_EQ(before + want, stat_value("KsshSlowCipher"));
+	if (want && !before)
+		TH_LOG("slow: %s", info.tx_driver);
+	close(ch);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 TEST_HARNESS_MAIN
