@@ -262,35 +262,34 @@ TEST(attach_after_the_peer_closed)
 	close(fds[0]);
 }
 
-static volatile bool asker_stop;
+/* What may be asked of a connection at any time, or is refused. */
+static void ask(int fd)
+{
+	struct kssh_crypto_info bad = { .version = 99 };
+	struct kssh_rekey_limits limits;
+	struct kssh_info info;
+	socklen_t len;
+	int n;
 
-/* All that may be asked, or refused, while data pass. */
+	len = sizeof(info);
+	getsockopt(fd, SOL_KSSH, KSSH_INFO, &info, &len);
+	len = sizeof(limits);
+	if (!getsockopt(fd, SOL_KSSH, KSSH_REKEY_LIMITS, &limits, &len))
+		setsockopt(fd, SOL_KSSH, KSSH_REKEY_LIMITS, &limits,
+			   sizeof(limits));
+	set_keys(fd, KSSH_TX, &bad);
+	set_keys(fd, KSSH_RX, &bad);
+	ioctl(fd, SIOCINQ, &n);
+	stat_value("KsshCurrConn");
+	fdinfo(fd, "kssh-state");
+}
+
 static void *asker_thread(void *arg)
 {
-	struct kssh_rekey_limits limits;
-	struct kssh_crypto_info bad = { .version = 99 };
-	struct kssh_info info;
-	char path[64], buf[512];
-	int fd = *(int *)arg, file, n;
-	socklen_t len;
+	struct pest *pest = arg;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	while (!asker_stop) {
-		len = sizeof(info);
-		getsockopt(fd, SOL_KSSH, KSSH_INFO, &info, &len);
-		len = sizeof(limits);
-		if (!getsockopt(fd, SOL_KSSH, KSSH_REKEY_LIMITS, &limits, &len))
-			setsockopt(fd, SOL_KSSH, KSSH_REKEY_LIMITS, &limits,
-				   sizeof(limits));
-		set_keys(fd, KSSH_TX, &bad);
-		set_keys(fd, KSSH_RX, &bad);
-		ioctl(fd, SIOCINQ, &n);
-		stat_value("KsshCurrConn");
-		file = open(path, O_RDONLY);
-		if (file >= 0 && read(file, buf, sizeof(buf)) < 0)
-			n = 0;
-		close(file);
-	}
+	while (!pest->stop)
+		ask(pest->fd);
 	return NULL;
 }
 
@@ -300,13 +299,15 @@ TEST_F(kssh, cve_2023_28466_concurrent_sockopts)
 	const int len = 200000;
 	unsigned char *out = malloc(len), *in = malloc(len);
 	struct reader r = { .buf = in, .len = len };
-	int *const ends[] = { &self->a, &self->b, &self->a };
+	struct pest pest[3] = { { .fd = self->a },
+				{ .fd = self->b },
+				{ .fd = self->a } };
 	pthread_t th[3], reader;
 	int i;
 
 	fill(out, len, 2);
 	for (i = 0; i < 3; i++)
-		pthread_create(&th[i], NULL, asker_thread, ends[i]);
+		pthread_create(&th[i], NULL, asker_thread, &pest[i]);
 	for (i = 0; i < 4; i++) {
 		r.fd = self->cb;
 		pthread_create(&reader, NULL, reader_thread, &r);
@@ -324,7 +325,8 @@ TEST_F(kssh, cve_2023_28466_concurrent_sockopts)
 	dup2(STDERR_FILENO, self->a);
 	dup2(STDERR_FILENO, self->b);
 	usleep(20000);
-	asker_stop = true;
+	for (i = 0; i < 3; i++)
+		pest[i].stop = true;
 	for (i = 0; i < 3; i++)
 		pthread_join(th[i], NULL);
 	free(out);
@@ -484,6 +486,57 @@ TEST(epoll_from_before_the_ulp)
 	ASSERT_EQ(1, epoll_wait(ep, &event, 1, 5000));
 	close(fds[0]);
 	close(ep);
+}
+
+/* The same, with good keys at the wrong time, and whatever changes nothing. */
+static void *meddler_thread(void *arg)
+{
+	struct kssh_channel info = channel_info(77, 78);
+	struct pest *pest = arg;
+	char buf[64];
+	int fd;
+
+	info.local_window = 1;
+	while (!pest->stop) {
+		ask(pest->fd);
+		new_keys(pest->fd, KSSH_TX, KSSH_CIPHER_AES_256_GCM, 5, 0, 0);
+		new_keys(pest->fd, KSSH_RX, KSSH_CIPHER_AES_256_GCM, 5, 0, 0);
+		fd = bind_channel(pest->fd, &info);
+		if (fd >= 0)
+			close(fd);
+		attach(pest->fd);
+		recv(pest->fd, buf, sizeof(buf), MSG_DONTWAIT | MSG_PEEK);
+		poll_for(pest->fd, POLLIN | POLLOUT, 0);
+	}
+	return NULL;
+}
+
+/* CVE-2023-28466: options set and asked for beside the data, which pass. */
+TEST_F(kssh, cve_2023_28466_options_beside_data)
+{
+	struct pest pest[2] = { { .fd = self->a }, { .fd = self->b } };
+	size_t len = 1 << 20, done;
+	unsigned char *out = malloc(len), *in = malloc(len);
+	struct reader r = { self->cb, in, len, 0 };
+	pthread_t th[3];
+	int i;
+
+	fill(out, len, 17);
+	for (i = 0; i < 2; i++)
+		pthread_create(&th[i], NULL, meddler_thread, &pest[i]);
+	pthread_create(&th[2], NULL, reader_thread, &r);
+	for (done = 0; done < len; done += 65536)
+		ASSERT_EQ(65536, write_all(self->ca, out + done, 65536));
+	pthread_join(th[2], NULL);
+	for (i = 0; i < 2; i++)
+		pest[i].stop = true;
+	for (i = 0; i < 2; i++)
+		pthread_join(th[i], NULL);
+	EXPECT_EQ(len, r.ret);
+	EXPECT_EQ(0, memcmp(out, in, len));
+	EXPECT_EQ(0, get_info(self->a).rekeys);
+	free(out);
+	free(in);
 }
 
 TEST_HARNESS_MAIN

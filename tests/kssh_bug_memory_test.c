@@ -82,9 +82,9 @@ TEST_F(peer, cve_2026_43284_dirty_frag)
 TEST_F(peer, cve_2026_46300_fragnesia)
 {
 	unsigned char out[60000], in[60000], *before, *after;
+	int fds[2], file, ch, ret;
+	size_t len, got = 0;
 	struct raw tx;
-	size_t len;
-	int fds[2], file, ch;
 
 	ASSERT_EQ(0, tcp_pair(fds));
 	raw_init(&tx, fds[1], variant->cipher, 9);
@@ -94,14 +94,30 @@ TEST_F(peer, cve_2026_46300_fragnesia)
 	send_file(fds[1], file);
 	ASSERT_EQ(0, attach(fds[0]));
 	ASSERT_EQ(0, new_keys(fds[0], KSSH_TX, variant->cipher, 1, 0, 0));
-	/* a channel wants both keys, so its first data are a message */
+	/* a channel wants both keys: what is opened before it is a message */
 	ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, variant->cipher, 9, 0, 0));
 	ch = channel(fds[0], 1, 2);
 	ASSERT_LE(0, ch);
-	if (poll_for(ch, POLLIN, 500) & POLLIN)
-		EXPECT_LT(0, read(ch, in, sizeof(in)));
-	else
-		EXPECT_EQ(SSH_MSG_CHANNEL_DATA, recv_type(fds[0]));
+	set_nonblock(ch);
+	set_nonblock(fds[0]);
+	while (got < sizeof(out)) {
+		ret = recv(fds[0], in, sizeof(in), 0);
+		if (ret > 0) {
+			ASSERT_EQ(SSH_MSG_CHANNEL_DATA, in[0]);
+			ASSERT_EQ(0, memcmp(out + got, in + 9, ret - 9));
+			got += ret - 9;
+			continue;
+		}
+		ASSERT_EQ(EAGAIN, errno);
+		ret = read(ch, in, sizeof(in));
+		if (ret > 0) {
+			ASSERT_EQ(0, memcmp(out + got, in, ret));
+			got += ret;
+			continue;
+		}
+		ASSERT_EQ(EAGAIN, errno);
+		poll_for(ch, POLLIN, 1);
+	}
 	after = content(file, &len);
 	EXPECT_EQ(0, memcmp(before, after, len));
 	free(before);
@@ -439,41 +455,89 @@ TEST_F(kssh, memory_changes_during_vmsplice)
 	free(buf);
 }
 
-/* What was spliced out of a channel stays, though more is received and sent. */
-TEST_F(kssh, pages_in_a_pipe_stay_as_they_were)
+static void run_on(int cpu)
 {
-	unsigned char out[60000], in[60000];
-	int p[2], q[2], i, n;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+/*
+ * Whoever gets pages of ours by splice keeps them as they are. Those of packets
+ * that were read are used again, by each CPU its own.
+ */
+TEST_F(kssh, pages_in_a_pipe_stay_as_they_are)
+{
+	size_t len = 100000, done, i;
+	unsigned char *out = malloc(len), *in = malloc(len);
+	int p[2], copy[2];
 
 	ASSERT_EQ(0, pipe(p));
-	ASSERT_EQ(0, pipe(q));
-	ASSERT_LE(1 << 20, fcntl(p[1], F_SETPIPE_SZ, 1 << 20));
-	ASSERT_LE(1 << 20, fcntl(q[1], F_SETPIPE_SZ, 1 << 20));
-	fill(out, sizeof(out), 1);
-	ASSERT_EQ(sizeof(out), write_all(self->ca, out, sizeof(out)));
-	for (i = 0; i < (int)sizeof(out); i += n) {
-		n = splice(self->cb, NULL, p[1], NULL, sizeof(out) - i, 0);
-		ASSERT_LT(0, n);
+	ASSERT_EQ(0, pipe(copy));
+	ASSERT_LT(0, fcntl(p[1], F_SETPIPE_SZ, 1 << 20));
+	ASSERT_LT(0, fcntl(copy[1], F_SETPIPE_SZ, 1 << 20));
+	fill(out, len, 1);
+	ASSERT_EQ(len, write_all(self->ca, out, len));
+	for (done = 0; done < len; done += i) {
+		run_on(done > len / 2);
+		i = splice(self->cb, NULL, p[1], NULL, len - done, 0);
+		ASSERT_LT(0, (ssize_t)i);
 	}
-	ASSERT_EQ(sizeof(out), tee(p[0], q[1], sizeof(out), 0));
-	/* one pipe's are sent back, the other's only kept */
-	for (i = 0; i < (int)sizeof(out); i += n) {
-		n = splice(p[0], NULL, self->cb, NULL, sizeof(out) - i, 0);
-		ASSERT_LT(0, n);
+	ASSERT_EQ(len, tee(p[0], copy[1], len, 0));
+	for (i = 2; i < 20; i++) {
+		run_on(i & 1);
+		fill(in, len, i);
+		ASSERT_EQ(len, write_all(self->ca, in, len));
+		ASSERT_EQ(len, read_all(self->cb, in, len));
 	}
-	ASSERT_EQ(sizeof(in), read_all(self->ca, in, sizeof(in)));
-	EXPECT_MEMEQ(out, in, sizeof(in));
-	for (i = 0; i < 10; i++) {
-		memset(in, i, sizeof(in));
-		ASSERT_EQ(sizeof(in), write_all(self->ca, in, sizeof(in)));
-		ASSERT_EQ(sizeof(in), read_all(self->cb, in, sizeof(in)));
+	ASSERT_EQ(len, read_all(p[0], in, len));
+	EXPECT_EQ(0, memcmp(out, in, len));
+	/* and encrypts nothing in them when they are sent on */
+	for (done = 0; done < len; done += i) {
+		i = splice(copy[0], NULL, self->cb, NULL, len / 2, 0);
+		ASSERT_LT(0, (ssize_t)i);
 	}
-	ASSERT_EQ(sizeof(in), read_all(q[0], in, sizeof(in)));
-	EXPECT_MEMEQ(out, in, sizeof(in));
+	ASSERT_EQ(len, read_all(self->ca, in, len));
+	EXPECT_EQ(0, memcmp(out, in, len));
+	for (i = 0; i < 2; i++) {
+		close(p[i]);
+		close(copy[i]);
+	}
+	free(out);
+	free(in);
+}
+
+/* CVE-2024-26584 and b014a4e: no cipher reads the caller's pages later on. */
+TEST_F(kssh, pages_are_the_callers_again_on_return)
+{
+	size_t len = 20000;
+	unsigned char *page = mmap(NULL, len, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *out = malloc(3 * len), *in = malloc(3 * len);
+	struct iovec iov = { .iov_base = page, .iov_len = len };
+	int p[2];
+
+	ASSERT_NE(MAP_FAILED, (void *)page);
+	ASSERT_EQ(0, pipe(p));
+	fill(out, 3 * len, 1);
+	/* given by reference, and kept in a packet that is not full */
+	memcpy(page, out, len);
+	ASSERT_EQ(len, vmsplice(p[1], &iov, 1, 0));
+	ASSERT_EQ(len, splice(p[0], NULL, self->ca, NULL, len, SPLICE_F_MORE));
+	memcpy(page, out + len, len);
+	ASSERT_EQ(len, send(self->ca, page, len, MSG_MORE | MSG_ZEROCOPY));
+	memcpy(page, out + 2 * len, len);
+	ASSERT_EQ(len, send(self->ca, page, len, 0));
+	memset(page, 0xee, len);
+	ASSERT_EQ(3 * len, read_all(self->cb, in, 3 * len));
+	EXPECT_EQ(0, memcmp(out, in, 3 * len));
+	munmap(page, len);
 	close(p[0]);
 	close(p[1]);
-	close(q[0]);
-	close(q[1]);
+	free(out);
+	free(in);
 }
 
 TEST_HARNESS_MAIN

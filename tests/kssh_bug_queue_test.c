@@ -51,6 +51,36 @@ TEST_F(peer, cve_2026_72041_window_of_one_byte)
 	close(ch);
 }
 
+/*
+ * The same with TCP: it takes a packet in parts, and the peer reads it in
+ * parts.
+ */
+TEST_F(peer, cve_2026_72041_small_tcp_windows)
+{
+	unsigned long partial = stat_value("KsshTxPartial");
+	int size = 4096, ret, len = 300000, got = 0;
+	unsigned char *out = malloc(len), *msg = malloc(70000);
+	struct writer w = { self->ch, out, len, 0 };
+	pthread_t th;
+
+	setsockopt(self->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(self->tx.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	fill(out, len, 3);
+	pthread_create(&th, NULL, writer_thread, &w);
+	while (got < len) {
+		ret = raw_recv(&self->rx, msg);
+		ASSERT_LT(9, ret);
+		ASSERT_EQ(SSH_MSG_CHANNEL_DATA, msg[0]);
+		ASSERT_EQ(0, memcmp(out + got, msg + 9, ret - 9));
+		got += ret - 9;
+	}
+	pthread_join(th, NULL);
+	EXPECT_EQ(len, w.ret);
+	EXPECT_LT(partial, stat_value("KsshTxPartial"));
+	free(out);
+	free(msg);
+}
+
 /* CVE-2026-74611: a read that fails half way is read again, whole. */
 TEST_F(kssh, cve_2026_74611_fault_and_again)
 {
@@ -124,31 +154,59 @@ TEST_F(kssh, fault_in_an_event)
 	munmap(hole, 4096);
 }
 
-/*
- * kTLS's b014a4e: an error behind the first packet. What was taken arrives, and
- * its memory is the caller's again.
- */
-TEST_F(kssh, error_in_the_second_packet)
+/* Two pages, of which the second one is no more. */
+static unsigned char *half_a_mapping(size_t len)
 {
-	const int len = 81920;
-	unsigned char *out = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE,
+	unsigned char *map = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE,
 				  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned char *was = malloc(len), *in = malloc(len);
-	int ret;
 
-	ASSERT_NE(MAP_FAILED, (void *)out);
-	munmap(out + len, len);
-	fill(was, len, 12);
-	memcpy(out, was, len);
-	ret = send(self->ca, out, 2 * len, 0);
-	munmap(out, len);
-	ASSERT_LT(0, ret);
-	ASSERT_GE(len, ret);
-	ASSERT_EQ(4, write(self->ca, "next", 4));
-	ASSERT_EQ(ret, read_all(self->cb, in, ret));
-	EXPECT_MEMEQ(was, in, ret);
-	ASSERT_EQ(4, read_all(self->cb, in, 4));
-	EXPECT_MEMEQ("next", in, 4);
+	munmap(map + len, len);
+	return map;
+}
+
+/*
+ * CVE-2026-43244, CVE-2023-54112, -53825: what was copied before the fault is
+ * sent or is not, but it is told, and the window knows. kTLS's b014a4e: the
+ * memory is the caller's again.
+ */
+TEST_F(kssh, cve_2026_43244_fault_behind_a_packet)
+{
+	size_t len = 12 * 4096, got;
+	unsigned char *map = half_a_mapping(len);
+	unsigned char *was = malloc(len), *in = malloc(len + 100);
+	struct iovec iov[3] = { { map, len }, { map + len, 100 }, { map, 9 } };
+	int i, ret, flags;
+
+	fill(was, len, 1);
+	for (i = 0; i < 16; i++) {
+		memcpy(map, was, len);
+		flags = i & 1 ? MSG_MORE : 0;
+		iov[0].iov_base = map + i * 3000;
+		iov[0].iov_len = len - i * 3000;
+		got = fdinfo(self->ca, "kssh-tx-bytes");
+		ret = sendmsg(self->ca,
+			      &(struct msghdr){ .msg_iov = iov,
+						.msg_iovlen = 3 },
+			      flags);
+		if (ret < 0) {
+			ASSERT_EQ(EFAULT, errno);
+			ret = 0;
+		}
+		ASSERT_GE(iov[0].iov_len, ret);
+		memset(map, 0xee, len);
+		ASSERT_EQ(1, send(self->ca, "!", 1, 0));
+		ASSERT_EQ(ret + 1, read_all(self->cb, in, ret + 1));
+		EXPECT_MEMEQ(was + i * 3000, in, ret);
+		EXPECT_EQ('!', in[ret]);
+		EXPECT_EQ(got + ret + 1, fdinfo(self->ca, "kssh-tx-bytes"));
+	}
+	/* no byte of the window is lost: there is room for all of it */
+	got = fdinfo(self->ca, "kssh-remote-window");
+	set_nonblock(self->ca);
+	for (i = 0; i < 40; i++)
+		ASSERT_EQ(-1, send(self->ca, map + len - 9, 20000, 0));
+	EXPECT_EQ(got, fdinfo(self->ca, "kssh-remote-window"));
+	munmap(map, len);
 	free(was);
 	free(in);
 }
@@ -226,7 +284,7 @@ TEST_F(peer, bogus_length_in_a_tiny_buffer)
 
 	for (i = 0; i < ARRAY_SIZE(lens); i++) {
 		unsigned long before = stat_value("KsshBadLength");
-		unsigned char pkt[68] = { 0 }, out[68 + 64];
+		unsigned char pkt[68] = { 0 }, out[68 + 64], junk[4000] = { 0 };
 
 		ch = peer_open(fds, &tx, &rx, variant->cipher);
 		setsockopt(fds[0], SOL_SOCKET, SO_RCVBUF, &rcvbuf,
@@ -236,6 +294,11 @@ TEST_F(peer, bogus_length_in_a_tiny_buffer)
 		raw_seal(&tx, pkt, len, out);
 		for (j = 0; j < 64; j++)
 			ASSERT_EQ(1, write(fds[1], out + j, 1));
+		/* nor is what comes behind it looked at, urgent or not */
+		for (j = 0; j < 20; j++)
+			send(fds[1], junk, sizeof(junk),
+			     MSG_DONTWAIT | MSG_NOSIGNAL);
+		send(fds[1], "!", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL);
 		expect_fault(fds[0], ch, &rx, -EMSGSIZE, "KsshBadLength",
 			     before);
 		close(ch);
@@ -375,6 +438,38 @@ TEST_F(kssh, cve_2024_44946_two_builders)
 	EXPECT_LT(100000, b[0].sent);
 	EXPECT_EQ(b[0].sent, got['a']);
 	EXPECT_EQ(b[1].sent, got['b']);
+}
+
+/* CVE-2026-98417: a packet begins and ends anywhere in what TCP gives. */
+TEST_F(peer, cve_2026_98417_cut_anywhere)
+{
+	unsigned char *out = malloc(100000), *in = malloc(60000);
+	unsigned char msg[409] = { SSH_MSG_CHANNEL_DATA };
+	int len = 0, total = 0, i, n;
+	uint32_t x = 7;
+
+	kssh_put_be32(msg + 1, 1);
+	for (i = 1; i < 300; i++) {
+		n = i % 2 ? i % 7 + 1 : i % 400 + 1;
+		kssh_put_be32(msg + 5, n);
+		memset(msg + 9, i, n);
+		len += raw_packet(&self->tx, msg, 9 + n, -1, out + len);
+		memset(in + total, i, n);
+		total += n;
+	}
+	for (i = 0; i < len; i += n) {
+		x = x * 1103515245 + 12345;
+		n = x >> 16 & 3 ? (x >> 20) % 70 + 1 : (x >> 20) % 2000 + 1;
+		n = n < len - i ? n : len - i;
+		ASSERT_EQ(n, write(self->tx.fd, out + i, n));
+		/* let it be seen as it is, now and then */
+		if (!(x >> 18 & 7))
+			poll_for(self->ch, POLLIN, 1);
+	}
+	ASSERT_EQ(total, read_all(self->ch, out, total));
+	EXPECT_MEMEQ(in, out, total);
+	free(out);
+	free(in);
 }
 
 TEST_HARNESS_MAIN

@@ -236,7 +236,7 @@ static int rekey_and_write(int fd, int ch, int suite)
 	return write_all(ch, "behind", 6) != 6;
 }
 
-/* libssh2 #2110: a rekey begins while TCP has the half of a packet. */
+/* libssh2 #2110: a rekey waits while TCP has the half of a packet. */
 TEST_F(peer, rekey_begins_with_a_packet_half_sent)
 {
 	unsigned char *out = malloc(WINDOW);
@@ -283,6 +283,219 @@ TEST_F(peer, rekey_begins_with_a_packet_half_sent)
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	free(out);
+}
+
+static void no_signal(int sig)
+{
+}
+
+/* All of these must come back while somebody else sleeps in a write. */
+static void use_the_connection(int fd, struct raw *tx, int id)
+{
+	struct kssh_rekey_limits limits = { .version = KSSH_API_VERSION };
+	struct kssh_channel info = channel_info(id, id);
+	char buf[16];
+	int ch, ret;
+
+	EXPECT_NE(0, get_info(fd).state & KSSH_STATE_TX_READY);
+	EXPECT_NE(-1ULL, fdinfo(fd, "kssh-tx-bytes"));
+	EXPECT_EQ(0, setsockopt(fd, SOL_KSSH, KSSH_REKEY_LIMITS, &limits,
+				sizeof(limits)));
+	EXPECT_EQ(-EBUSY,
+		  new_keys(fd, KSSH_TX, KSSH_CIPHER_AES_128_GCM, 1, 0, 0));
+	ASSERT_EQ(0, raw_send(tx, "\x50", 1));
+	/* there may be the event of a channel that was closed */
+	do {
+		ret = recv_type(fd);
+	} while (ret == -ENOMSG);
+	EXPECT_EQ(0x50, ret);
+	/* the peer's data pass, and the end of a channel */
+	info.flags = KSSH_CHANNEL_NONBLOCK;
+	ch = bind_channel(fd, &info);
+	ASSERT_LE(0, ch);
+	ASSERT_EQ(0, raw_data(tx, id, 10));
+	ASSERT_NE(0, POLLIN & poll_for(ch, POLLIN, 5000));
+	EXPECT_EQ(10, read(ch, buf, sizeof(buf)));
+	EXPECT_EQ(0, close(ch));
+}
+
+/* CVE-2023-54306: a writer sleeps over SSH's window; TCP has room. */
+TEST_F(peer, cve_2023_54306_ssh_window_shut)
+{
+	struct kssh_channel info = channel_info(3, 4);
+	struct writer w = { .buf = (const unsigned char *)"ab", .len = 2 };
+	unsigned char msg[1000];
+	pthread_t th;
+
+	info.remote_window = 0;
+	w.fd = bind_channel(self->fd, &info);
+	ASSERT_LE(0, w.fd);
+	pthread_create(&th, NULL, writer_thread, &w);
+	/* it has found the window shut */
+	while (!fdinfo(w.fd, "kssh-window-shuts"))
+		poll(NULL, 0, 1);
+	use_the_connection(self->fd, &self->tx, 50);
+	ASSERT_EQ(9, raw_recv(&self->rx, msg) + 4);
+	EXPECT_EQ(SSH_MSG_CHANNEL_EOF, msg[0]);
+	ASSERT_EQ(4, send(self->ch, "data", 4, 0));
+	ASSERT_EQ(13, raw_recv(&self->rx, msg));
+	ASSERT_EQ(0, raw_adjust(&self->tx, 3, 1));
+	ASSERT_EQ(10, raw_recv(&self->rx, msg));
+	EXPECT_EQ('a', msg[9]);
+	ASSERT_EQ(0, raw_adjust(&self->tx, 3, 1));
+	ASSERT_EQ(10, raw_recv(&self->rx, msg));
+	EXPECT_EQ('b', msg[9]);
+	pthread_join(th, NULL);
+	EXPECT_EQ(2, w.ret);
+	close(w.fd);
+}
+
+/* The same with TCP's window; a signal and the end of it all get through. */
+TEST_F(peer, cve_2023_54306_tcp_window_shut)
+{
+	struct sigaction sa = { .sa_handler = no_signal };
+	struct kssh_channel info = channel_info(3, 4);
+	size_t len = 32 << 20;
+	struct writer w = { .buf = calloc(1, len), .len = len };
+	pthread_t th;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	info.remote_window = len;
+	w.fd = bind_channel(self->fd, &info);
+	ASSERT_LE(0, w.fd);
+	pthread_create(&th, NULL, writer_thread, &w);
+	while (poll_for(w.fd, POLLOUT, 0) & POLLOUT)
+		usleep(1000);
+	use_the_connection(self->fd, &self->tx, 50);
+	/* write() comes back with less; the next one sleeps */
+	usleep(50000);
+	EXPECT_EQ(0, pthread_kill(th, SIGUSR1));
+	usleep(50000);
+	use_the_connection(self->fd, &self->tx, 60);
+	close(self->fd);
+	self->fd = -1;
+	pthread_join(th, NULL);
+	EXPECT_GT(0, w.ret);
+	close(w.fd);
+}
+
+/* What the peer sends us from now on, until it cannot; bytes. */
+static int flood(struct raw *tx)
+{
+	unsigned char *out = malloc(40000), *msg = calloc(1, 32009);
+	int len, ret, total = 0;
+
+	set_nonblock(tx->fd);
+	msg[0] = SSH_MSG_CHANNEL_DATA;
+	kssh_put_be32(msg + 1, 1);
+	kssh_put_be32(msg + 5, 32000);
+	do {
+		len = raw_packet(tx, msg, 32009, -1, out);
+		ret = send(tx->fd, out, len, MSG_NOSIGNAL);
+		total += ret > 0 ? ret : 0;
+	} while (ret == len && total < 100 << 20);
+	free(out);
+	free(msg);
+	return total;
+}
+
+/* OpenSSH 10.4, Dropbear 2026.92: a key exchange that the peer never ends. */
+TEST_F(peer, memory_in_a_stalled_rekey)
+{
+	unsigned long queued;
+	unsigned char *buf = calloc(1, WINDOW), msg[1000];
+	uint64_t bytes;
+	int i;
+
+	ASSERT_EQ(0, send_byte(self->fd, SSH_MSG_KEXINIT));
+	ASSERT_EQ(1, raw_recv(&self->rx, msg));
+	/* our side: writers take nothing, grants and EOFs wait */
+	set_nonblock(self->ch);
+	for (i = 0; i < 100; i++) {
+		EXPECT_EQ(-1, send(self->ch, buf, WINDOW, MSG_NOSIGNAL));
+		EXPECT_EQ(EAGAIN, errno);
+		EXPECT_EQ(-1, send(self->ch, buf, 10, MSG_MORE));
+		EXPECT_EQ(EAGAIN, errno);
+	}
+	EXPECT_EQ(1, get_info(self->fd).tx_packets);
+	/* the peer's: behind its NEWKEYS all stays where TCP bounds it */
+	ASSERT_EQ(0, raw_send(&self->tx, "\x14", 1));
+	ASSERT_EQ(0, raw_send(&self->tx, "\x15", 1));
+	EXPECT_EQ(0x14, recv_type(self->fd));
+	EXPECT_EQ(0x15, recv_type(self->fd));
+	bytes = get_info(self->fd).rx_bytes;
+	queued = stat_value("KsshRxQueuedMem");
+	EXPECT_GT(20 << 20, flood(&self->tx));
+	EXPECT_EQ(bytes, get_info(self->fd).rx_bytes);
+	EXPECT_EQ(queued, stat_value("KsshRxQueuedMem"));
+	EXPECT_EQ(0, POLLIN & poll_for(self->ch, POLLIN, 0));
+	free(buf);
+}
+
+/* libssh2 #2110: a key exchange begins behind a packet that TCP took half of. */
+TEST_F(peer, libssh2_2110_rekey_behind_half_a_packet)
+{
+	unsigned long partial = stat_value("KsshTxPartial");
+	unsigned char *out = malloc(WINDOW), *msg = malloc(70000);
+	int sent, ret, got = 0, kexinit, size = 4096;
+
+	setsockopt(self->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(self->tx.fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	fill(out, WINDOW, 4);
+	set_nonblock(self->ch);
+	/* TCP is full, mostly within a packet; else a message is the half */
+	sent = send(self->ch, out, WINDOW, 0);
+	ASSERT_LT(0, sent);
+	set_nonblock(self->fd);
+	while (stat_value("KsshTxPartial") == partial) {
+		memset(msg, SSH_MSG_GLOBAL_REQUEST, 30000);
+		if (send(self->fd, msg, 30000, 0) < 0)
+			break;
+	}
+	do {
+		kexinit = send_byte(self->fd, SSH_MSG_KEXINIT);
+		if (!kexinit)
+			break;
+		ASSERT_EQ(-EAGAIN, kexinit);
+		ret = raw_recv(&self->rx, msg);
+		ASSERT_LT(0, ret);
+		if (msg[0] == SSH_MSG_CHANNEL_DATA) {
+			ASSERT_EQ(0, memcmp(out + got, msg + 9, ret - 9));
+			got += ret - 9;
+		}
+	} while (1);
+	EXPECT_LT(partial, stat_value("KsshTxPartial"));
+	/* all that was taken comes before it, and nothing behind it */
+	while ((ret = raw_recv(&self->rx, msg)) > 0 &&
+	       msg[0] != SSH_MSG_KEXINIT) {
+		if (msg[0] != SSH_MSG_CHANNEL_DATA)
+			continue;
+		ASSERT_EQ(0, memcmp(out + got, msg + 9, ret - 9));
+		got += ret - 9;
+	}
+	ASSERT_EQ(1, ret);
+	/* what lies in the channel's last packet was taken, too */
+	EXPECT_GE(sent, got);
+	EXPECT_EQ(-1, send(self->ch, out, 10, 0));
+	EXPECT_EQ(EAGAIN, errno);
+	while (send_byte(self->fd, SSH_MSG_NEWKEYS))
+		ASSERT_EQ(EAGAIN, errno);
+	ASSERT_EQ(0, new_keys(self->fd, KSSH_TX, variant->cipher, 55, 0,
+			      KSSH_CRYPTO_SEQ_RESET));
+	ASSERT_EQ(1, raw_recv(&self->rx, msg));
+	EXPECT_EQ(SSH_MSG_NEWKEYS, msg[0]);
+	raw_init(&self->rx, self->rx.fd, variant->cipher, 55);
+	ASSERT_EQ(0, shutdown(self->ch, SHUT_WR));
+	while ((ret = raw_recv(&self->rx, msg)) > 0 &&
+	       msg[0] == SSH_MSG_CHANNEL_DATA) {
+		ASSERT_EQ(0, memcmp(out + got, msg + 9, ret - 9));
+		got += ret - 9;
+	}
+	EXPECT_EQ(SSH_MSG_CHANNEL_EOF, msg[0]);
+	EXPECT_EQ(sent, got);
+	free(out);
+	free(msg);
 }
 
 TEST_HARNESS_MAIN

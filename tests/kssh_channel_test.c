@@ -567,24 +567,6 @@ TEST_F(kssh, unread_data_are_counted_and_bounded)
 	free(out);
 }
 
-/* The value behind @name in the fdinfo of @fd. */
-static unsigned long long fdinfo(int fd, const char *name)
-{
-	unsigned long long value = -1ULL, v;
-	char path[64], line[128], key[64];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "r");
-	while (file && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%63[^:]: %llu", key, &v) == 2 &&
-		    !strcmp(key, name))
-			value = v;
-	if (file)
-		fclose(file);
-	return value;
-}
-
 TEST_F(small, stalls_of_the_window_are_told)
 {
 	unsigned long shut = stat_value("KsshTxWindowShut");

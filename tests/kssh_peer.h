@@ -274,6 +274,24 @@ static unsigned long stat_value(const char *name)
 	return value;
 }
 
+/* The value behind @name in the fdinfo of @fd. */
+static unsigned long long fdinfo(int fd, const char *name)
+{
+	unsigned long long value = -1ULL, v;
+	char path[64], line[128], key[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "r");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "%63[^:]: %llu", key, &v) == 2 &&
+		    !strcmp(key, name))
+			value = v;
+	if (file)
+		fclose(file);
+	return value;
+}
+
 /* poll() events that are there within @msec. */
 static int poll_for(int fd, int events, int msec)
 {
@@ -409,6 +427,21 @@ static void *reader_thread(void *arg)
 	struct reader *r = arg;
 
 	r->ret = read_all(r->fd, r->buf, r->len);
+	return NULL;
+}
+
+struct writer {
+	int fd;
+	const unsigned char *buf;
+	size_t len;
+	int ret;
+};
+
+static void *writer_thread(void *arg)
+{
+	struct writer *w = arg;
+
+	w->ret = write_all(w->fd, w->buf, w->len);
 	return NULL;
 }
 
