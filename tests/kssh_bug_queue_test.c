@@ -440,6 +440,17 @@ TEST_F(kssh, cve_2024_44946_two_builders)
 	EXPECT_EQ(b[1].sent, got['b']);
 }
 
+/* Its first bytes alone, for as long as it takes to look at them. */
+static void send_cut(struct raw *tx, const void *data, int len, int cut)
+{
+	unsigned char out[200];
+	int size = data_message(tx, 1, data, len, out);
+
+	ASSERT_EQ(cut, write(tx->fd, out, cut));
+	poll(NULL, 0, 20);
+	ASSERT_EQ(size - cut, write(tx->fd, out + cut, size - cut));
+}
+
 /* CVE-2026-98417: a packet begins and ends anywhere in what TCP gives. */
 TEST_F(peer, cve_2026_98417_cut_anywhere)
 {
@@ -448,6 +459,11 @@ TEST_F(peer, cve_2026_98417_cut_anywhere)
 	int len = 0, total = 0, i, n;
 	uint32_t x = 7;
 
+	fill(in, 600, 5);
+	for (i = 0; i < 20; i++)
+		send_cut(&self->tx, in + i * 30, 30, 1 + i % 5);
+	ASSERT_EQ(600, read_all(self->ch, out, 600));
+	EXPECT_MEMEQ(in, out, 600);
 	kssh_put_be32(msg + 1, 1);
 	for (i = 1; i < 300; i++) {
 		n = i % 2 ? i % 7 + 1 : i % 400 + 1;
