@@ -405,11 +405,13 @@ static void close_busy(int suite, int round)
 		close(ch);
 	usleep(round % 4 * 20000);
 	close(fds[0]);
+	errno = 0;
 	do {
 		ret = raw_recv(&rx, msg);
 	} while (ret > 0);
-	/* at a packet's end; a reset if our message was not read */
-	EXPECT_EQ(-EPIPE, ret);
+	/* At a packet's end; a reset, anywhere, if our message was not read. */
+	if (ret != -EMSGSIZE || errno != ECONNRESET)
+		EXPECT_EQ(-EPIPE, ret);
 	if (!(round & 1))
 		close(ch);
 	close(fds[1]);
