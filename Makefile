@@ -6,6 +6,7 @@
 #   make run           a server for you alone, on port 2222
 #   make check         all tests, in the root and in VMs
 #   make check-debug   the same on the debug kernel (KASAN, lockdep, kmemleak)
+#   make check-kcsan   the same on a kernel that finds data races (KCSAN)
 #   make module        kssh.ko for KDIR (this machine's kernel)
 #   make help          the rest
 
@@ -189,7 +190,7 @@ module: module-copy
 	$(call say,KMOD,kssh.ko for $(KVER))$(MAKE) $(if $(V),V=1,-s) -C $(KDIR) \
 		M=$(KMOD) $(KFLAGS) modules
 
-# For all kernels of the root, and the debug kernel if it is there.
+# For all kernels of the root, and the debug kernels that are there.
 modules:
 	$(Q)tests/vm/kdirs | while read -r name kdir; do \
 		$(shell-make) module KDIR=$$kdir || exit 1; done
@@ -238,7 +239,7 @@ install: all
 ## In the root, and in VMs
 
 T ?= all
-.PHONY: root in-root demo check check-debug vm-shell shell
+.PHONY: root in-root demo check check-debug check-kcsan vm-shell shell
 root:
 	$(Q)tests/vm/mkroot.sh
 
@@ -252,7 +253,10 @@ check:
 	$(Q)tests/run --all
 
 check-debug:
-	$(Q)tests/vm/mkdebug.sh && tests/run --debug
+	$(Q)tests/vm/mkdebug.sh debug && tests/run --debug
+
+check-kcsan:
+	$(Q)tests/vm/mkdebug.sh kcsan && tests/run --kcsan
 
 demo:
 	$(Q)tests/vm/demo.sh

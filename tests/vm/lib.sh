@@ -71,10 +71,28 @@ source_dir()
 	echo "$cache/source-$(source_version)"
 }
 
+# The kernels that are not Debian's, but built by mkdebug.sh.
+flavours='debug kcsan'
+
+is_flavour()
+{
+	case " $flavours " in
+	*" $1 "*) ;;
+	*) return 1 ;;
+	esac
+}
+
+# flavour_lines FLAVOUR: the lines of its configuration, over allnoconfig
+flavour_lines()
+{
+	grep -h '^CONFIG' "$vm_dir/base.config" "$vm_dir/$1.config"
+}
+
+# debug_dir FLAVOUR
 debug_dir()
 {
 	local id
 
-	id=$(grep '^CONFIG' "$vm_dir/debug.config" | sha256sum | cut -c1-12)
-	echo "$cache/debug-$(source_version)-$id"
+	id=$(flavour_lines "$1" | sha256sum | cut -c1-12)
+	echo "$cache/$1-$(source_version)-$id"
 }

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
-# mkdebug.sh: build the debug kernel (KASAN, lockdep, kmemleak, UBSAN, fault
-# injection, KUnit) once into the cache. -n only says whether it is there.
+# mkdebug.sh [-n] [FLAVOUR]: build a debug kernel once into the cache. -n only
+# says whether it is there. FLAVOUR is debug (KASAN, lockdep, kmemleak, UBSAN,
+# fault injection, KUnit) or kcsan (data races).
 #
-# Leaves in the cache: debug-<version>-<hash>/{bzImage,release,build/}, where
+# Leaves in the cache: FLAVOUR-<version>-<hash>/{bzImage,release,build/}, where
 # build/ is what a module is built against.
 
 set -eu
@@ -31,24 +32,25 @@ keep_build()
 configure()
 {
 	make -s allnoconfig
-	scripts/kconfig/merge_config.sh -m .config "$1" >/dev/null
+	flavour_lines "$1" >"../$1.config"
+	scripts/kconfig/merge_config.sh -m .config "../$1.config" >/dev/null
 	make -s olddefconfig
 	# A line that did not take is a wrong line: say so.
-	grep '^CONFIG' "$1" | while IFS= read -r line; do
+	while IFS= read -r line; do
 		case $line in
 		*=n) ! grep -q "^${line%=n}=y" .config ;;
 		*) grep -qxF "$line" .config ;;
-		esac || echo "debug.config: not taken: $line"
-	done
+		esac || echo "$1.config: not taken: $line"
+	done <"../$1.config"
 }
 
 if [ "${1:-}" = --inside ]; then
-	tmp=/cache/tmp.debug
+	tmp=/cache/tmp.$2
 	mkdir -p "$tmp/linux" "$tmp/out"
-	tar -C "$tmp/linux" -xf "$2/linux-source.tar.xz" --strip-components=1
+	tar -C "$tmp/linux" -xf "$3/linux-source.tar.xz" --strip-components=1
 	cd "$tmp/linux"
-	configure /src/tests/vm/debug.config
-	[ "${3:-}" != --config ] || exit 0
+	configure "$2"
+	[ "${4:-}" != --config ] || exit 0
 	make -s -j"$(nproc)" all
 	make -s kernelrelease >"$tmp/out/release"
 	cp arch/x86/boot/bzImage "$tmp/out"
@@ -58,22 +60,27 @@ if [ "${1:-}" = --inside ]; then
 fi
 
 need_root
+only_ask=''
+[ "${1:-}" != -n ] || { only_ask=1; shift; }
+flavour=${1:-debug}
+is_flavour "$flavour" || die "no flavour $flavour"
 [ -d "$(root_dir)" ] || "$vm_dir/mkroot.sh"
-dir=$(debug_dir)
-if [ "${1:-}" = -n ]; then
+dir=$(debug_dir "$flavour")
+if [ -n "$only_ask" ]; then
 	[ -d "$dir" ] && exit 0
 	exit 1
 fi
 [ -d "$dir" ] && exit
 "$vm_dir/mksource.sh"
-lock debug
+lock "$flavour"
 [ -d "$dir" ] && exit
-rm -rf "$cache/tmp.debug"
-say KERNEL "debug kernel, 15 minutes on two cores, log in $cache/debug.log"
-if ! "$vm_dir/inroot" tests/vm/mkdebug.sh --inside \
-	"/cache/$(basename "$(source_dir)")" >"$cache/debug.log" 2>&1; then
-	tail -n 20 "$cache/debug.log" >&2
-	die "the debug kernel does not build, see $cache/debug.log"
+rm -rf "$cache/tmp.$flavour"
+log=$cache/$flavour.log
+say KERNEL "$flavour kernel, 15 minutes on two cores, log in $log"
+if ! "$vm_dir/inroot" tests/vm/mkdebug.sh --inside "$flavour" \
+	"/cache/$(basename "$(source_dir)")" >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	die "the $flavour kernel does not build, see $log"
 fi
-mv "$cache/tmp.debug/out" "$dir"
-rm -rf "$cache/tmp.debug"
+mv "$cache/tmp.$flavour/out" "$dir"
+rm -rf "$cache/tmp.$flavour"
