@@ -84,7 +84,7 @@ static void chan_unbind(struct kssh_context *ctx, struct kssh_chan *chan)
 	if (old != chan)
 		return;
 	spin_lock(&chan->lock);
-	__set_bit(KSSH_C_UNBOUND, &chan->flags);
+	set_bit(KSSH_C_UNBOUND, &chan->flags);
 	spin_unlock(&chan->lock);
 	atomic_dec(&ctx->nchans);
 	kssh_chan_put(chan);
@@ -139,7 +139,7 @@ void kssh_chan_closed(struct kssh_context *ctx, struct kssh_chan *chan,
 	bool done;
 
 	spin_lock(&chan->lock);
-	__set_bit(bit, &chan->flags);
+	set_bit(bit, &chan->flags);
 	done = (chan->flags & KSSH_C_CLOSED) == KSSH_C_CLOSED;
 	spin_unlock(&chan->lock);
 
@@ -536,7 +536,7 @@ static int chan_bind_plain(struct kssh_context *ctx,
 	err = xa_insert(&ctx->chans, info->local_id, chan, GFP_KERNEL);
 	if (err) {
 		spin_lock(&chan->lock);
-		__set_bit(KSSH_C_UNBOUND, &chan->flags);
+		set_bit(KSSH_C_UNBOUND, &chan->flags);
 		spin_unlock(&chan->lock);
 		kssh_chan_put(chan);
 		err = err == -EBUSY ? -EEXIST : err;

@@ -25,7 +25,7 @@ static void rx_grant(struct kssh_chan *chan)
 	int err;
 
 	spin_lock(&chan->lock);
-	__set_bit(KSSH_C_ADJUST, &chan->flags);
+	set_bit(KSSH_C_ADJUST, &chan->flags);
 	spin_unlock(&chan->lock);
 
 	mutex_lock(&ctx->tx.lock);
@@ -292,7 +292,7 @@ static void rx_adjust_opened(struct kssh_chan *chan, u32 bytes)
 {
 	u64 stall_us;
 
-	if (!__test_and_clear_bit(KSSH_C_TX_SHUT, &chan->flags))
+	if (!test_and_clear_bit(KSSH_C_TX_SHUT, &chan->flags))
 		return;
 	stall_us = div_u64(ktime_get_ns() - chan->shut_at, NSEC_PER_USEC);
 	chan->shut_us += stall_us;
@@ -325,7 +325,7 @@ static void rx_eof(struct kssh_chan *chan)
 	bool again;
 
 	spin_lock(&chan->lock);
-	again = __test_and_set_bit(KSSH_C_EOF_RCVD, &chan->flags);
+	again = test_and_set_bit(KSSH_C_EOF_RCVD, &chan->flags);
 	spin_unlock(&chan->lock);
 	if (!again)
 		trace_kssh_channel_eof(chan->ctx->sk, false, chan->local_id,
@@ -676,7 +676,7 @@ void kssh_chan_rx_discard(struct kssh_chan_sock *csk)
 	u32 len = 0;
 
 	spin_lock(&chan->lock);
-	__set_bit(KSSH_C_DISCARD, &chan->flags);
+	set_bit(KSSH_C_DISCARD, &chan->flags);
 	spin_unlock(&chan->lock);
 
 	/* whoever has looked at the flag before is done after this */

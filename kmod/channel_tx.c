@@ -45,7 +45,7 @@ static int tx_adjust(struct kssh_chan *chan)
 		return err;
 
 	spin_lock(&chan->lock);
-	__clear_bit(KSSH_C_ADJUST, &chan->flags);
+	clear_bit(KSSH_C_ADJUST, &chan->flags);
 	if (!err && !(chan->flags & (BIT(KSSH_C_CLOSE_SENT) |
 				     BIT(KSSH_C_CLOSE_RCVD) |
 				     BIT(KSSH_C_EOF_RCVD) |
@@ -63,7 +63,7 @@ static int tx_adjust(struct kssh_chan *chan)
 		/* the peer cannot have used what it has not heard of */
 		spin_lock(&chan->lock);
 		kssh_rx_window_take_back(&chan->rx_win, bytes);
-		__set_bit(KSSH_C_ADJUST, &chan->flags);
+		set_bit(KSSH_C_ADJUST, &chan->flags);
 		spin_unlock(&chan->lock);
 	}
 	if (err)
@@ -119,9 +119,9 @@ static int tx_eof(struct kssh_chan *chan)
 	}
 
 	spin_lock(&chan->lock);
-	__clear_bit(KSSH_C_EOF_DUE, &chan->flags);
-	__set_bit(KSSH_C_EOF_SENT, &chan->flags);
-	__set_bit(KSSH_C_DONE_DUE, &chan->flags);
+	clear_bit(KSSH_C_EOF_DUE, &chan->flags);
+	set_bit(KSSH_C_EOF_SENT, &chan->flags);
+	set_bit(KSSH_C_DONE_DUE, &chan->flags);
 	spin_unlock(&chan->lock);
 	trace_kssh_channel_eof(ctx->sk, true, chan->local_id, chan->tx_bytes);
 	return err == -EPIPE ? 0 : err;
@@ -144,7 +144,7 @@ static int tx_done(struct kssh_chan *chan)
 		return -EAGAIN;
 
 	spin_lock(&chan->lock);
-	__clear_bit(KSSH_C_DONE_DUE, &chan->flags);
+	clear_bit(KSSH_C_DONE_DUE, &chan->flags);
 	skb = chan->done_skb;
 	chan->done_skb = NULL;
 	/* the number may be another channel's by now */
@@ -261,7 +261,7 @@ static struct kssh_tx_packet *tx_get_pkt(struct kssh_chan_sock *csk)
 /* The peer's window is spent, and a writer has more. Under chan->lock. */
 static void tx_window_shut(struct kssh_chan *chan)
 {
-	if (__test_and_set_bit(KSSH_C_TX_SHUT, &chan->flags))
+	if (test_and_set_bit(KSSH_C_TX_SHUT, &chan->flags))
 		return;
 	chan->shut_at = ktime_get_ns();
 	chan->shuts++;
@@ -525,7 +525,7 @@ void kssh_chan_shutdown_tx(struct kssh_chan_sock *csk)
 	}
 	spin_lock(&chan->lock);
 	if (!--chan->tx_open)
-		__set_bit(KSSH_C_EOF_DUE, &chan->flags);
+		set_bit(KSSH_C_EOF_DUE, &chan->flags);
 	spin_unlock(&chan->lock);
 	if (!(READ_ONCE(chan->flags) & BIT(KSSH_C_UNBOUND)))
 		kssh_chan_tx_pending(chan);

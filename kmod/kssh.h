@@ -339,7 +339,10 @@ struct kssh_context {
 	bool reader_busy;
 };
 
-/* Bits of kssh_chan.flags, under kssh_chan.lock. */
+/*
+ * Bits of kssh_chan.flags. They change under kssh_chan.lock, and atomically all
+ * the same, as some readers do without it.
+ */
 enum {
 	KSSH_C_ADJUST,		/* a grant is to be sent */
 	KSSH_C_EOF_DUE,		/* EOF is to be sent behind what is queued */
