@@ -303,8 +303,9 @@ static void rx_account(struct kssh_context *ctx, u32 len)
 	struct kssh_rx *rx = &ctx->rx;
 
 	rx->pkt_seq++;
-	rx->bytes += len;
-	rx->packets++;
+	/* read without the lock, by ss and fdinfo */
+	WRITE_ONCE(rx->bytes, rx->bytes + len);
+	WRITE_ONCE(rx->packets, rx->packets + 1);
 	KSSH_INC(ctx->sk, RXPACKETS);
 	KSSH_ADD(ctx->sk, RXBYTES, len);
 	kssh_check_due(ctx, kssh_rekey_due(&rx->rekey));

@@ -80,8 +80,9 @@ static void tx_account(struct kssh_context *ctx, u32 len)
 	struct kssh_tx *tx = &ctx->tx;
 
 	tx->pkt_seq++;
-	tx->bytes += len;
-	tx->packets++;
+	/* read without the lock, by ss and fdinfo */
+	WRITE_ONCE(tx->bytes, tx->bytes + len);
+	WRITE_ONCE(tx->packets, tx->packets + 1);
 	KSSH_INC(ctx->sk, TXPACKETS);
 	KSSH_ADD(ctx->sk, TXBYTES, len);
 	kssh_check_due(ctx, kssh_rekey_due(&tx->rekey));

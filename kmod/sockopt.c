@@ -96,7 +96,8 @@ static void count_rekey(struct kssh_context *ctx, bool tx, u64 stopped)
 {
 	u64 stall_us = div_u64(ktime_get_ns() - stopped, NSEC_PER_USEC);
 
-	ctx->rekeys++;
+	/* read without the lock, by ss and fdinfo */
+	WRITE_ONCE(ctx->rekeys, ctx->rekeys + 1);
 	ctx->stall_us += stall_us;
 	ctx->stall_max_us = max(ctx->stall_max_us, stall_us);
 	KSSH_INC(ctx->sk, REKEYS);
