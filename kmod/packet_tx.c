@@ -29,13 +29,14 @@ static int tx_push(struct kssh_context *ctx, struct bio_vec *bv, int nbv,
 	lock_sock(ctx->sk);
 	ret = tcp_sendmsg_locked(ctx->sk, &msg, len);
 	release_sock(ctx->sk);
-	tx->corked = more;
+	/* both are read without the lock, by writers and poll */
+	WRITE_ONCE(tx->corked, more);
 	if (ret < 0 && ret != -EAGAIN) {
 		kssh_sealed_put(bv, nbv);
 		return ret;
 	}
 
-	tx->npart = 0;
+	WRITE_ONCE(tx->npart, 0);
 	for (i = 0; i < nbv; i++) {
 		u32 took = clamp_t(int, ret, 0, bv[i].bv_len);
 
@@ -44,8 +45,9 @@ static int tx_push(struct kssh_context *ctx, struct bio_vec *bv, int nbv,
 			put_page(bv[i].bv_page);
 			continue;
 		}
-		bvec_set_page(&tx->part[tx->npart++], bv[i].bv_page,
+		bvec_set_page(&tx->part[tx->npart], bv[i].bv_page,
 			      bv[i].bv_len - took, bv[i].bv_offset + took);
+		WRITE_ONCE(tx->npart, tx->npart + 1);
 	}
 	if (tx->npart)
 		KSSH_INC(ctx->sk, TXPARTIAL);
@@ -66,7 +68,7 @@ int kssh_tx_push_part(struct kssh_context *ctx)
 		bv[i] = tx->part[i];
 		len += bv[i].bv_len;
 	}
-	tx->npart = 0;
+	WRITE_ONCE(tx->npart, 0);
 	err = tx_push(ctx, bv, nbv, len, false);
 	if (err) {
 		kssh_tx_die(ctx, err, 0);
@@ -217,7 +219,7 @@ void kssh_tx_die(struct kssh_context *ctx, int err, int mib)
 	trace_kssh_error(ctx->sk, true, err, kssh_mib_name(mib));
 	set_bit(KSSH_F_TX_DEAD, &ctx->flags);
 	kssh_sealed_put(ctx->tx.part, ctx->tx.npart);
-	ctx->tx.npart = 0;
+	WRITE_ONCE(ctx->tx.npart, 0);
 	kssh_chan_kill_all(ctx, EPIPE, false);
 	kssh_ctl_wake(ctx);
 }
@@ -231,7 +233,7 @@ void kssh_tx_flush_tcp(struct kssh_context *ctx)
 	lockdep_assert_held(&ctx->tx.lock);
 	if (!ctx->tx.corked || kssh_test(ctx, KSSH_F_CLOSED))
 		return;
-	ctx->tx.corked = false;
+	WRITE_ONCE(ctx->tx.corked, false);
 	if (ctx->sk_proto->splice_eof && ctx->sk->sk_socket)
 		ctx->sk_proto->splice_eof(ctx->sk->sk_socket);
 }
