@@ -196,7 +196,7 @@ static int tx_flush(struct kssh_chan_sock *csk, bool more)
 	err = tx_data(csk->chan, csk->pkt, csk->data_type, more);
 	mutex_unlock(&ctx->tx.lock);
 	if (!err)
-		csk->flush = false;
+		WRITE_ONCE(csk->flush, false);
 	else if (err == -ENOMEM)
 		kssh_tx_retry(ctx);
 	return err;
@@ -332,7 +332,8 @@ static int tx_add(struct kssh_chan_sock *csk, struct msghdr *msg, u32 len)
 	if (!ret)
 		ret = kssh_pkt_add(csk->pkt, &msg->msg_iter, cut,
 				   msg->msg_flags & MSG_MORE);
-	csk->flush = csk->pkt->npieces || (cut < len && ret == cut);
+	WRITE_ONCE(csk->flush,
+		   csk->pkt->npieces || (cut < len && ret == cut));
 	return ret;
 }
 
@@ -362,7 +363,7 @@ static int tx_step(struct kssh_chan_sock *csk, struct msghdr *msg)
 	if (!len) {
 		/* the window is shut: the peer shall have what there is */
 		if (csk->pkt->data_len) {
-			csk->flush = true;
+			WRITE_ONCE(csk->flush, true);
 			err = tx_flush(csk, false);
 			if (err)
 				return err;
@@ -377,7 +378,7 @@ static int tx_step(struct kssh_chan_sock *csk, struct msghdr *msg)
 	tx_refund(chan, len - ret);
 
 	if (csk->flush || !tx_room(csk) || (!more && !msg_data_left(msg))) {
-		csk->flush = true;
+		WRITE_ONCE(csk->flush, true);
 		err = tx_flush(csk, more || msg_data_left(msg));
 		/* it is ours now: tx_work sends it */
 		if (err && err != -EAGAIN && err != -ENOMEM)
@@ -437,7 +438,7 @@ static int tx_write(struct kssh_chan_sock *csk, struct msghdr *msg, long timeo)
 			/* nothing, but it may end a corked packet */
 			if (csk->pkt && csk->pkt->data_len &&
 			    !(msg->msg_flags & MSG_MORE)) {
-				csk->flush = true;
+				WRITE_ONCE(csk->flush, true);
 				tx_flush(csk, false);
 			}
 			break;
@@ -492,7 +493,7 @@ void kssh_chan_splice_eof(struct socket *sock)
 
 	mutex_lock(&csk->tx_lock);
 	if (csk->pkt && csk->pkt->data_len && !tx_error(sock->sk)) {
-		csk->flush = true;
+		WRITE_ONCE(csk->flush, true);
 		tx_flush(csk, false);
 	}
 	tx_uncork(csk->chan->ctx);
@@ -515,7 +516,7 @@ void kssh_chan_shutdown_tx(struct kssh_chan_sock *csk)
 		return;
 	}
 	csk->tx_shut = true;
-	csk->flush = false;
+	WRITE_ONCE(csk->flush, false);
 	kssh_chan_shut(csk, SEND_SHUTDOWN);
 
 	mutex_lock(&ctx->tx.lock);

@@ -408,7 +408,7 @@ struct kssh_chan {
  * @rx_err: why readers come to an end, < 0, or 0 for the end of file
  * @pkt: the open packet
  * @tx_shut: writes no more
- * @flush: @pkt is to be sent as it is
+ * @flush: @pkt is to be sent as it is; read without @tx_lock, too
  */
 struct kssh_chan_sock {
 	struct sock sk;
