@@ -395,12 +395,22 @@ static int tx_error(const struct sock *sk)
 	return 0;
 }
 
-/* Can a writer get on? Without locks, for poll, too. */
+static bool tx_window_is_shut(struct kssh_chan *chan)
+{
+	bool shut;
+
+	spin_lock(&chan->lock);
+	shut = !chan->tx_win.window;
+	spin_unlock(&chan->lock);
+	return shut;
+}
+
+/* Can a writer get on? Without mutexes, for poll, too. */
 bool kssh_chan_writable(struct kssh_chan_sock *csk)
 {
 	if (tx_error(&csk->sk))
 		return true;
-	if (!READ_ONCE(csk->flush) && !READ_ONCE(csk->chan->tx_win.window))
+	if (!READ_ONCE(csk->flush) && tx_window_is_shut(csk->chan))
 		return false;
 	return kssh_tx_ready(csk->chan->ctx);
 }
