@@ -429,6 +429,8 @@ static int tx_wait(struct kssh_chan_sock *csk, long *timeo)
 	tx_uncork(csk->chan->ctx);
 	tx_unlock(csk);
 	add_wait_queue(sk_sleep(sk), &wait);
+	/* in the queue before we look: pairs with kssh_wake() */
+	smp_mb();
 	if (!kssh_chan_writable(csk))
 		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
 	remove_wait_queue(sk_sleep(sk), &wait);

@@ -64,6 +64,8 @@ static int ctl_wait(struct kssh_context *ctx, struct sock *sk, long *timeo)
 		return sock_intr_errno(*timeo);
 
 	add_wait_queue(sk_sleep(sk), &wait);
+	/* in the queue before we look: pairs with kssh_wake() */
+	smp_mb();
 	if (!kssh_tx_writable(ctx))
 		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
 	remove_wait_queue(sk_sleep(sk), &wait);
