@@ -132,6 +132,23 @@ static int recv_skb(struct kssh_context *ctx, struct sk_buff *skb,
 	return len;
 }
 
+/*
+ * We are the only one to take from the queue, so the head stays; the lock is for
+ * what whoever queued it has written into it.
+ */
+static struct sk_buff *ctl_head(struct kssh_context *ctx)
+{
+	struct sk_buff_head *queue = &ctx->ctl_queue;
+	struct sk_buff *skb;
+
+	if (skb_queue_empty_lockless(queue))
+		return NULL;
+	spin_lock(&queue->lock);
+	skb = skb_peek(queue);
+	spin_unlock(&queue->lock);
+	return skb;
+}
+
 /* One message, one event, end of file, an error; -EAGAIN nothing yet. */
 static int recv_one(struct kssh_context *ctx, struct msghdr *msg, size_t size,
 		    int flags)
@@ -144,17 +161,16 @@ static int recv_one(struct kssh_context *ctx, struct msghdr *msg, size_t size,
 		if (err != -EAGAIN)
 			return err;
 	}
-	/* we are the only one to take from it */
-	skb = skb_peek(&ctx->ctl_queue);
+	skb = ctl_head(ctx);
 	if (skb)
 		return recv_skb(ctx, skb, msg, size, flags);
 	/* pairs with kssh_rx_fault(): the queue is complete by now */
 	smp_rmb();
 	if (kssh_test(ctx, KSSH_F_RX_DEAD))
-		return skb_queue_empty(&ctx->ctl_queue) ?
+		return skb_queue_empty_lockless(&ctx->ctl_queue) ?
 			READ_ONCE(ctx->rx_err) : -EAGAIN;
 	if (kssh_test(ctx, KSSH_F_RX_EOF))
-		return skb_queue_empty(&ctx->ctl_queue) ? 0 : -EAGAIN;
+		return skb_queue_empty_lockless(&ctx->ctl_queue) ? 0 : -EAGAIN;
 	return -EAGAIN;
 }
 
