@@ -154,6 +154,7 @@ static int recv_one(struct kssh_context *ctx, struct msghdr *msg, size_t size,
 		    int flags)
 {
 	struct sk_buff *skb;
+	unsigned long end;
 	int err;
 
 	if (READ_ONCE(ctx->due_event)) {
@@ -164,14 +165,15 @@ static int recv_one(struct kssh_context *ctx, struct msghdr *msg, size_t size,
 	skb = ctl_head(ctx);
 	if (skb)
 		return recv_skb(ctx, skb, msg, size, flags);
-	/* pairs with kssh_rx_fault(): the queue is complete by now */
+	end = READ_ONCE(ctx->flags) &
+	      (BIT(KSSH_F_RX_DEAD) | BIT(KSSH_F_RX_EOF));
+	if (!end)
+		return -EAGAIN;
+	/* pairs with kssh_rx_fault() and rx_end(): the queue is complete */
 	smp_rmb();
-	if (kssh_test(ctx, KSSH_F_RX_DEAD))
-		return skb_queue_empty_lockless(&ctx->ctl_queue) ?
-			READ_ONCE(ctx->rx_err) : -EAGAIN;
-	if (kssh_test(ctx, KSSH_F_RX_EOF))
-		return skb_queue_empty_lockless(&ctx->ctl_queue) ? 0 : -EAGAIN;
-	return -EAGAIN;
+	if (!skb_queue_empty_lockless(&ctx->ctl_queue))
+		return -EAGAIN;
+	return end & BIT(KSSH_F_RX_DEAD) ? READ_ONCE(ctx->rx_err) : 0;
 }
 
 static int ctl_wait(struct kssh_context *ctx, struct sock *sk, long *timeo)
