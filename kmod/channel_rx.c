@@ -124,7 +124,8 @@ void kssh_chan_consumed(struct kssh_chan *chan, u32 len)
 
 /*
  * Keep small pieces together: a peer that fills our window byte by byte must
- * not cost a page for each. Only linear buffers grow, under the queue's lock.
+ * not cost a page for each. Only linear buffers grow, under the queue's lock,
+ * and until a reader has seen them.
  */
 static bool rx_gather(struct sk_buff_head *queue, struct sk_buff *skb)
 {
@@ -135,10 +136,10 @@ static bool rx_gather(struct sk_buff_head *queue, struct sk_buff *skb)
 
 	spin_lock(&queue->lock);
 	tail = skb_peek_tail(queue);
-	if (tail && !skb_is_nonlinear(tail) && skb_tailroom(tail) >= len &&
-	    kssh_cb(tail)->end == tail->len) {
+	if (tail && !kssh_cb(tail)->busy && !skb_is_nonlinear(tail) &&
+	    skb_tailroom(tail) >= len && kssh_cb(tail)->end == tail->len) {
 		skb_copy_bits(skb, cb->off, skb_put(tail, len), len);
-		WRITE_ONCE(kssh_cb(tail)->end, tail->len);
+		kssh_cb(tail)->end = tail->len;
 		done = true;
 	}
 	spin_unlock(&queue->lock);
@@ -158,6 +159,7 @@ static struct sk_buff *rx_gather_begin(struct sk_buff *skb)
 	skb_copy_bits(skb, cb->off, skb_put(big, len), len);
 	kssh_cb(big)->off = 0;
 	kssh_cb(big)->end = len;
+	kssh_cb(big)->busy = false;
 	return big;
 }
 
@@ -499,7 +501,14 @@ static int rx_wait_data(struct kssh_chan_sock *csk, long *timeo)
 	}
 }
 
-/* The head of the queue, and how much of it can be read; it may grow. */
+/* A reader begins with @skb; returns what is in it. Under the queue's lock. */
+static u32 rx_begin(struct sk_buff *skb)
+{
+	kssh_cb(skb)->busy = true;
+	return kssh_cb(skb)->end - kssh_cb(skb)->off;
+}
+
+/* The head of the queue, and how much of it can be read. */
 static struct sk_buff *rx_head(struct sock *sk, u32 *len)
 {
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
@@ -507,7 +516,7 @@ static struct sk_buff *rx_head(struct sock *sk, u32 *len)
 
 	spin_lock(&queue->lock);
 	skb = skb_peek(queue);
-	*len = kssh_cb(skb)->end - kssh_cb(skb)->off;
+	*len = rx_begin(skb);
 	spin_unlock(&queue->lock);
 	return skb;
 }
@@ -545,7 +554,7 @@ static int rx_peek(struct sock *sk, struct msghdr *msg, u32 size)
 		spin_lock(&queue->lock);
 		skb = skb_peek_next(skb, queue);
 		if (skb)
-			len = kssh_cb(skb)->end - kssh_cb(skb)->off;
+			len = rx_begin(skb);
 		spin_unlock(&queue->lock);
 	}
 	return copied;

@@ -434,6 +434,7 @@ static inline struct kssh_chan_sock *kssh_csk(struct sock *sk)
  * @pkt_seq: sequence number of the packet
  * @kind: KSSH_RX_* in the control queue
  * @charged: the channel socket pays for it
+ * @busy: a reader has it, without the queue's lock: it does not grow
  */
 struct kssh_skb_cb {
 	u32 off;
@@ -441,6 +442,7 @@ struct kssh_skb_cb {
 	u32 pkt_seq;
 	u16 kind;
 	bool charged;
+	bool busy;
 };
 
 static inline struct kssh_skb_cb *kssh_cb(struct sk_buff *skb)
