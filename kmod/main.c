@@ -286,7 +286,8 @@ static __poll_t kssh_poll(struct file *file, struct socket *sock,
 		mask |= EPOLLERR | EPOLLRDHUP;
 	if (READ_ONCE(sk->sk_err))
 		mask |= EPOLLERR;
-	if (kssh_test(ctx, KSSH_F_TX_DEAD) || sk->sk_state == TCP_CLOSE)
+	if (kssh_test(ctx, KSSH_F_TX_DEAD) ||
+	    inet_sk_state_load(sk) == TCP_CLOSE)
 		mask |= EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
 	else if (kssh_tx_writable(ctx))
 		mask |= EPOLLOUT | EPOLLWRNORM;

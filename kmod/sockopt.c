@@ -199,7 +199,7 @@ static int set_keys(struct kssh_context *ctx, sockptr_t optval,
 		return -EINVAL;
 	if (copy_from_sockptr(&info, optval, sizeof(info)))
 		goto out;
-	if (!((1 << ctx->sk->sk_state) &
+	if (!((1 << inet_sk_state_load(ctx->sk)) &
 	      (TCPF_ESTABLISHED | TCPF_CLOSE_WAIT | TCPF_FIN_WAIT1 |
 	       TCPF_FIN_WAIT2))) {
 		err = kssh_test(ctx, KSSH_F_TX_READY) ? -EPIPE : -ENOTCONN;
