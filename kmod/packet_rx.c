@@ -151,6 +151,7 @@ static int frame_more(struct kssh_context *ctx)
 	read_descriptor_t desc = { .arg.data = ctx, .count = 1 };
 	struct kssh_rx *rx = &ctx->rx;
 	struct sock *sk = ctx->sk;
+	int err;
 
 	if (rx->frame_err)
 		return 0;
@@ -166,8 +167,10 @@ static int frame_more(struct kssh_context *ctx)
 			rx->frame_err = desc.error;
 	} else if (desc.count) {
 		/* it has no more; not: we are full */
-		if (sk->sk_err)
-			rx->frame_err = -sk->sk_err;
+		/* SO_ERROR takes it, without the socket's lock */
+		err = READ_ONCE(sk->sk_err);
+		if (err)
+			rx->frame_err = -err;
 		else if (sk->sk_shutdown & RCV_SHUTDOWN ||
 			 sk->sk_state == TCP_CLOSE)
 			rx->frame_err = -ENODATA;
