@@ -274,7 +274,7 @@ static void rx_data(struct kssh_context *ctx, struct kssh_chan *chan,
 	KSSH_ADD(ctx->sk, RXCHANNELBYTES, len);
 
 	/* stderr of the peer is userspace's: a message, granted at once */
-	if (msg->data_type) {
+	if (msg->type == SSH_MSG_CHANNEL_EXTENDED_DATA) {
 		kssh_ctl_queue(ctx, skb, KSSH_RX_MESSAGE);
 		kssh_chan_consumed(chan, len);
 	} else if (!csk || !len) {

@@ -467,6 +467,18 @@ TEST_F(peer, urgent_data_end_it)
 	EXPECT_EQ(-EPROTO, recv_any(self->fd, buf, sizeof(buf), &rx, 0));
 }
 
+/* RFC 4254 5.2: whatever its type is, it is not SSH_MSG_CHANNEL_DATA. */
+TEST_F(peer, extended_data_of_type_0_is_a_message)
+{
+	unsigned char msg[17] = { SSH_MSG_CHANNEL_EXTENDED_DATA };
+
+	kssh_put_be32(msg + 1, 1);
+	kssh_put_be32(msg + 9, 4);
+	ASSERT_EQ(0, raw_send(&self->tx, msg, sizeof(msg)));
+	EXPECT_EQ(SSH_MSG_CHANNEL_EXTENDED_DATA, recv_type(self->fd));
+	EXPECT_EQ(0, poll_for(self->ch, POLLIN, 0));
+}
+
 TEST_F(peer, close_while_tcp_is_full)
 {
 	unsigned char *out = malloc(WINDOW), msg[70000];

@@ -119,7 +119,7 @@ static void notify_readable(struct channel_user *chu)
 	channel_notify_readable(&chu->ch);
 }
 
-int channel_user_data(struct channel_user *chu, uint32_t data_type,
+int channel_user_data(struct channel_user *chu, bool extended,
 		      const uint8_t *data, size_t len)
 {
 	int err = kssh_rx_window_charge(&chu->rx_window, len);
@@ -129,8 +129,8 @@ int channel_user_data(struct channel_user *chu, uint32_t data_type,
 	/* RFC 4254 5.3: no data after EOF */
 	if (chu->rx_eof)
 		return -EPROTO;
-	/* A client has no stderr to send. */
-	if (chu->dropping || data_type) {
+	/* A client has no stderr to send, nor data of any other type. */
+	if (chu->dropping || extended) {
 		grant(chu, len);
 		return 0;
 	}

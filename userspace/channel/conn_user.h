@@ -156,7 +156,7 @@ int channel_user_alloc(struct channel **ch, struct conn_user *cu,
 		       const struct conn_channel_params *params);
 struct channel_user *channel_user_of(struct channel *ch);
 /* Messages of the peer for this channel: 0 or -errno. */
-int channel_user_data(struct channel_user *chu, uint32_t data_type,
+int channel_user_data(struct channel_user *chu, bool extended,
 		      const uint8_t *data, size_t len);
 int channel_user_adjust(struct channel_user *chu, uint32_t bytes);
 void channel_user_eof(struct channel_user *chu);

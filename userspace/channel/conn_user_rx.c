@@ -44,8 +44,8 @@ static int input_channel(struct conn_user *cu, const uint8_t *payload,
 		channel_user_eof(chu);
 		return 0;
 	}
-	return channel_user_data(chu, msg.data_type, payload + msg.data_off,
-				 msg.data_len);
+	return channel_user_data(chu, msg.type == SSH_MSG_CHANNEL_EXTENDED_DATA,
+				 payload + msg.data_off, msg.data_len);
 }
 
 /* The packet at in_off is whole. */
