@@ -8,6 +8,8 @@
 
 /* Each round is guarded by itself: ROUND_SECS. */
 #define TEST_TIMEOUT 86400
+#include <limits.h>
+
 #include "kssh_peer.h"
 
 #define ROUND_SECS 60
@@ -104,7 +106,7 @@ static void on_watchdog(int sig)
 /* Nobody sleeps for long in a call on @fd. */
 static void limit_sleep(int fd)
 {
-	struct timeval tv = { .tv_usec = 20000 };
+	struct timeval tv = { .tv_usec = 4000 };
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
@@ -159,24 +161,28 @@ static uint64_t env_number(const char *name, uint64_t otherwise)
 }
 
 /*
- * Rounds until one fails: KSSH_FUZZ_ROUNDS of them, from KSSH_FUZZ_SEED on (0:
- * the clock's), each with a seed of its own, one more than the last.
+ * Rounds until one fails: KSSH_FUZZ_ROUNDS of them, or as many as begin within
+ * KSSH_FUZZ_SECS, from KSSH_FUZZ_SEED on (0: the clock's), each with a seed of
+ * its own, one more than the last.
  */
 static void fuzz_rounds(unsigned int rounds, void (*fn)(uint64_t seed))
 {
 	uint64_t seed = env_number("KSSH_FUZZ_SEED", 1);
+	time_t secs = env_number("KSSH_FUZZ_SECS", 0), end = time(NULL) + secs;
 	struct bystander by;
 	unsigned int i;
 
 	if (access(STAT, R_OK))
 		SKIP(return, "kssh.ko is not loaded");
-	rounds = env_number("KSSH_FUZZ_ROUNDS", rounds);
+	rounds = env_number("KSSH_FUZZ_ROUNDS", secs ? UINT_MAX : rounds);
 	if (!seed)
 		seed = (uint64_t)time(NULL) << 20;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGALRM, on_watchdog);
 	bystander_open(&by);
 	for (i = 0; i < rounds && !th_state.result->failed; i++) {
+		if (secs && time(NULL) >= end)
+			break;
 		snprintf(round_name, sizeof(round_name),
 			 "# KSSH_FUZZ_SEED=%llu KSSH_FUZZ_ROUNDS=1 %s",
 			 (unsigned long long)seed + i, th_state.current);
