@@ -63,13 +63,12 @@ static struct rng rng_fork(struct rng *rng)
 /* Numbers where faults are. */
 static uint32_t edge(struct rng *rng)
 {
-	static const uint32_t edges[] = { 0,	      1,	  2,
-					  3,	      4,	  5,
-					  7,	      8,	  9,
-					  255,	      256,	  32767,
-					  32768,      65535,	  65536,
-					  0x7ffffffe, 0x7fffffff, 0x80000000,
-					  0xfffffffe, 0xffffffff };
+	static const uint32_t edges[] = {
+		0,	    1,		2,	    3,		4,
+		5,	    7,		8,	    9,		255,
+		256,	    32767,	32768,	    65535,	65536,
+		0x7ffffffe, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff
+	};
 	uint32_t v = rng_next(rng) >> 20;
 
 	switch (below(rng, 3)) {

@@ -156,8 +156,8 @@ static void *owner_thread(void *arg)
 		for (i = 0; i < CHANNELS; i++) {
 			bool live = r->chan_end[i] == 1;
 
-			pfd[i] = (struct pollfd){ live ? r->ch[i] : -1,
-						  POLLIN, 0 };
+			pfd[i] = (struct pollfd){ live ? r->ch[i] : -1, POLLIN,
+						  0 };
 			open += live;
 		}
 		pfd[i] = (struct pollfd){ r->end == 1 ? r->fd : -1, POLLIN, 0 };

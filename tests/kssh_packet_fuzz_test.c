@@ -194,8 +194,7 @@ static void model_claim(struct model *m, const struct kssh_layout *layout,
 {
 	uint64_t aligned = (uint64_t)claim + (layout->clear_len ? 0 : 4);
 
-	if (claim < 5 || claim > KSSH_PACKET_LEN_MAX ||
-	    aligned % layout->block)
+	if (claim < 5 || claim > KSSH_PACKET_LEN_MAX || aligned % layout->block)
 		model_end(m, -EMSGSIZE);
 	else if (claim + layout->tag_len > there)
 		model_end(m, -EPROTO);
@@ -361,9 +360,9 @@ static void feed_adjust(struct round *r)
 	uint32_t bytes = one_in(&r->rng, 12) ? edge(&r->rng) :
 					       below(&r->rng, 100000);
 
-	feed_payload(r, make_channel(r, SSH_MSG_CHANNEL_WINDOW_ADJUST,
-				     local_ids[below(&r->rng, CHANNELS)],
-				     bytes));
+	feed_payload(r,
+		     make_channel(r, SSH_MSG_CHANNEL_WINDOW_ADJUST,
+				  local_ids[below(&r->rng, CHANNELS)], bytes));
 }
 
 static void feed_eof_or_close(struct round *r)
@@ -415,8 +414,7 @@ static void feed_overrun(struct round *r)
 	uint32_t len = MAX_PACKET + 1 + below(&r->rng, 100000);
 
 	feed_payload(r, make_channel(r, type,
-				     local_ids[below(&r->rng, CHANNELS)],
-				     len));
+				     local_ids[below(&r->rng, CHANNELS)], len));
 }
 
 /* Any type, any content; not such as would pass for data. */
@@ -508,7 +506,8 @@ static void feed_wrong_length(struct round *r)
 	r->out_len += raw_seal(&r->tx, r->pkt, 4 + pkt_len, feed_room(r));
 	rng_fill(&r->rng, r->out + r->out_len, extra);
 	r->out_len += extra;
-	model_claim(&r->model, layout, claim, pkt_len + layout->tag_len + extra);
+	model_claim(&r->model, layout, claim,
+		    pkt_len + layout->tag_len + extra);
 }
 
 static void feed_flipped(struct round *r)

@@ -104,9 +104,9 @@ static size_t any_size(struct fuzzer *f)
 static int any_flags(struct fuzzer *f)
 {
 	static const int flags[] = {
-		MSG_OOB,	MSG_PEEK,     MSG_DONTROUTE, MSG_CTRUNC,
-		MSG_TRUNC,	MSG_DONTWAIT, MSG_WAITALL,   MSG_CONFIRM,
-		MSG_ERRQUEUE,	MSG_MORE,     MSG_ZEROCOPY,  MSG_FASTOPEN,
+		MSG_OOB,	 MSG_PEEK,     MSG_DONTROUTE, MSG_CTRUNC,
+		MSG_TRUNC,	 MSG_DONTWAIT, MSG_WAITALL,   MSG_CONFIRM,
+		MSG_ERRQUEUE,	 MSG_MORE,     MSG_ZEROCOPY,  MSG_FASTOPEN,
 		MSG_CMSG_CLOEXEC
 	};
 	int all = MSG_NOSIGNAL;
@@ -191,8 +191,7 @@ static void call_set_other(struct fuzzer *f)
 
 	if (one_in(&f->rng, 3))
 		sys(setsockopt(any_fd(f), SOL_TCP, TCP_ULP,
-			       ulps[one_in(&f->rng, 2) ? 0 :
-							 below(&f->rng, 4)],
+			       ulps[one_in(&f->rng, 2) ? 0 : below(&f->rng, 4)],
 			       4));
 	else
 		sys(setsockopt(any_fd(f), opts[i][0], opts[i][1],
@@ -419,9 +418,8 @@ static void call_socket(struct fuzzer *f)
 	struct sockaddr_in addr = { .sin_family = AF_UNSPEC };
 	struct sockaddr *sa = one_in(&f->rng, 2) ? (struct sockaddr *)&addr :
 						   any_ptr(f, sizeof(addr));
-	socklen_t len = sizeof(addr), *at = one_in(&f->rng, 2) ?
-						    &len :
-						    any_ptr(f, 4);
+	socklen_t len = sizeof(addr),
+		  *at = one_in(&f->rng, 2) ? &len : any_ptr(f, 4);
 	int fd = any_fd(f);
 
 	switch (below(&f->rng, 6)) {
@@ -536,16 +534,14 @@ static void call_nonblock(struct fuzzer *f)
 static void some_calls(struct fuzzer *f, int n)
 {
 	static void (*const calls[])(struct fuzzer *f) = {
-		call_set_keys,	 call_set_limits, call_set_other,
-		call_get,	 call_bind,	  call_bind,
-		call_ioctl,	 call_sendmsg,	  call_sendmsg,
-		call_sendmsg,	 call_recvmsg,	  call_recvmsg,
-		call_recvmsg,	 call_write,	  call_write,
-		call_read,	 call_read,	  call_read_write,
-		call_splice,	 call_splice,	  call_splice,
-		call_poll,	 call_poll,	  call_socket,
-		call_shutdown,	 call_dup,	  call_fdinfo,
-		call_pass,	 call_fork,	  call_nonblock,
+		call_set_keys, call_set_limits, call_set_other, call_get,
+		call_bind,     call_bind,	call_ioctl,	call_sendmsg,
+		call_sendmsg,  call_sendmsg,	call_recvmsg,	call_recvmsg,
+		call_recvmsg,  call_write,	call_write,	call_read,
+		call_read,     call_read_write, call_splice,	call_splice,
+		call_splice,   call_poll,	call_poll,	call_socket,
+		call_shutdown, call_dup,	call_fdinfo,	call_pass,
+		call_fork,     call_nonblock,
 	};
 
 	while (n--)
