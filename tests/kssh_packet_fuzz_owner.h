@@ -260,7 +260,8 @@ static void mad_bind(struct chaos *c)
 
 	if (one_in(&c->rng, 4))
 		info.local_id = edge(&c->rng);
-	info.local_window = info.local_max_packet = edge(&c->rng);
+	info.local_window = edge(&c->rng);
+	info.local_max_packet = info.local_window;
 	fd = one_in(&c->rng, 3) ? stderr_channel(c->r->fd, info.local_id) :
 				  bind_channel(c->r->fd, &info);
 	if (fd < 0)

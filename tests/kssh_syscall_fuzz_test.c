@@ -212,7 +212,7 @@ static void call_get(struct fuzzer *f)
 	int i = below(&f->rng, ARRAY_SIZE(opts)), ret;
 	int right = sizeof(struct kssh_info), given = any_len(f, right);
 	unsigned char buf[sizeof(struct kssh_info) + 16];
-	socklen_t len = given;
+	socklen_t len;
 
 	if (one_in(&f->rng, 2)) {
 		ret = sys(getsockopt(any_fd(f), opts[i][0], opts[i][1],
@@ -222,7 +222,8 @@ static void call_get(struct fuzzer *f)
 	/* no byte more than there was room for */
 	memset(buf, 0xa5, sizeof(buf));
 	if (given < 0 || given > (int)sizeof(buf))
-		given = len = sizeof(buf) - 1;
+		given = sizeof(buf) - 1;
+	len = given;
 	ret = sys(getsockopt(any_fd(f), SOL_KSSH, KSSH_INFO, buf, &len));
 	if (!ret)
 		EXPECT_GE(given, (int)len);
