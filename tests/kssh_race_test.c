@@ -115,8 +115,10 @@ static void *message_thread(void *arg)
 
 TEST_F(kssh, all_at_once)
 {
-	struct flow flows[4] = { { .fd = self->ca }, { .fd = self->cb },
-				 { .fd = self->cb }, { .fd = self->ca } };
+	struct flow flows[4] = { { .fd = self->ca },
+				 { .fd = self->cb },
+				 { .fd = self->cb },
+				 { .fd = self->ca } };
 	void *(*others[])(void *) = { poll_thread, ask_thread, message_thread };
 	pthread_t th[4], other[3];
 	int i;
