@@ -4,7 +4,8 @@
 # without the others comes out.
 #
 # A race is the module's if one of the two accesses is, or a helper's that it
-# called. What TCP does to its own state is not, whoever has called TCP.
+# called. What TCP does to its own state is not, whoever has called TCP, nor
+# what an interrupt does that found the module at work.
 #
 #	awk -f races.awk -v races=RACES <console.log
 
@@ -23,7 +24,7 @@ function finish()
 BEGIN {
 	nr_ours = nr_others = 0
 	printf "" >races
-	tcp = "^ (__|do_|__do_)?(tcp_|inet6?_|softirq|local_bh_)"
+	others = "^ (__|do_|__do_)?(tcp_|inet6?_|softirq|local_bh_|sysvec_)"
 	shape = "^( |$|=+$|value changed: |Reported by |CPU: |Hardware name: "
 	shape = shape "|race at unknown origin|(read|write|read-write|assert "
 	shape = shape "no (writes|accesses)) (.*)to 0x[0-9a-f]+ of )"
@@ -61,7 +62,7 @@ text ~ /^BUG: KCSAN: / {
 text ~ /^ / && !known {
 	if (text ~ / \[kssh\]/)
 		ours = known = 1
-	else if (text ~ tcp)
+	else if (text ~ others)
 		known = 1
 }
 
