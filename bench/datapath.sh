@@ -103,10 +103,15 @@ show() {
 	}'
 }
 
-# Windows are no part of what is measured: they are as large as they get.
-echo $((0xffffffff)) >/proc/sys/net/kssh/conn_window_max
-
 [ -x "$datapath" ] || die "no $datapath: make in-root T=tests"
+case " $* " in
+*" -h "*) exec "$datapath" -h ;;
+esac
+limits=/proc/sys/net/kssh/conn_window_max
+[ -e $limits ] || die "kssh.ko is not loaded: tests/vm/run --icount -- $0"
+# Windows are no part of what is measured: they are as large as they get.
+echo $((0xffffffff)) >$limits
+
 # where kTLS is no module, or is not asked for, that is no fault
 modprobe -q tls || :
 if [ "${1:-}" = --profile ]; then
@@ -114,5 +119,10 @@ if [ "${1:-}" = --profile ]; then
 	shift
 	profile "$@"
 else
+	printf '{"bench": "datapath", "kernel": "%s", "cpu": "%s", ' \
+		"$(uname -r)" "$(sed -n 's/^model name[^:]*: *//p;T;q' \
+			/proc/cpuinfo)"
+	printf '"date": "%s", "unit": "instructions per byte"}\n' \
+		"$(date -u +%F)"
 	exec "$datapath" "$@"
 fi

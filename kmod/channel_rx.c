@@ -539,25 +539,31 @@ static int rx_copy(struct sock *sk, struct msghdr *msg, u32 size, int flags)
 	return len;
 }
 
-/* Reading without taking: the queue may only grow meanwhile. */
+/*
+ * Reading without taking: the queue may only grow meanwhile. What was seen may
+ * grow again, or one who looks at every byte would make each cost a buffer.
+ */
 static int rx_peek(struct sock *sk, struct msghdr *msg, u32 size)
 {
 	struct sk_buff_head *queue = &sk->sk_receive_queue;
 	u32 len, copied = 0;
-	struct sk_buff *skb = rx_head(sk, &len);
+	struct sk_buff *skb = rx_head(sk, &len), *seen;
+	int err;
 
-	while (skb && copied < size) {
+	do {
 		len = min(len, size - copied);
-		if (skb_copy_datagram_msg(skb, kssh_cb(skb)->off, msg, len))
-			return copied ? copied : -EFAULT;
-		copied += len;
+		err = skb_copy_datagram_msg(skb, kssh_cb(skb)->off, msg, len);
+		if (!err)
+			copied += len;
+		seen = skb;
 		spin_lock(&queue->lock);
-		skb = skb_peek_next(skb, queue);
+		kssh_cb(seen)->busy = false;
+		skb = err || copied == size ? NULL : skb_peek_next(seen, queue);
 		if (skb)
 			len = rx_begin(skb);
 		spin_unlock(&queue->lock);
-	}
-	return copied;
+	} while (skb);
+	return copied ? copied : err;
 }
 
 static int rx_read(struct kssh_chan_sock *csk, struct msghdr *msg, size_t size,

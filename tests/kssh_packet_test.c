@@ -421,8 +421,10 @@ TEST_F(peer, ignore_debug_and_empty_data_are_dropped)
 	EXPECT_EQ(0, poll_for(self->ch, POLLIN, 0));
 }
 
+/* A packet of one byte must not cost the receiver more than some bytes. */
 TEST_F(peer, byte_by_byte_data_are_kept_together)
 {
+	unsigned long before = stat_value("KsshRxQueuedMem");
 	unsigned char buf[3000];
 	int i;
 
@@ -430,7 +432,24 @@ TEST_F(peer, byte_by_byte_data_are_kept_together)
 		ASSERT_EQ(0, raw_data(&self->tx, 1, 1));
 	ASSERT_EQ(0, raw_send(&self->tx, "\x50", 1));
 	EXPECT_EQ(0x50, recv_type(self->fd));
+	EXPECT_GT(before + 20000, stat_value("KsshRxQueuedMem"));
 	ASSERT_EQ(3000, recv(self->ch, buf, 3000, MSG_WAITALL));
+}
+
+/* Nor if somebody looks at each. */
+TEST_F(peer, peeks_at_every_byte_keep_them_together)
+{
+	unsigned long before = stat_value("KsshRxQueuedMem");
+	unsigned char buf[300];
+	int i;
+
+	for (i = 1; i <= 300; i++) {
+		ASSERT_EQ(0, raw_data(&self->tx, 1, 1));
+		while (recv(self->ch, buf, 300, MSG_PEEK) < i)
+			poll(NULL, 0, 1);
+	}
+	EXPECT_GT(before + 20000, stat_value("KsshRxQueuedMem"));
+	ASSERT_EQ(300, recv(self->ch, buf, 300, MSG_WAITALL));
 }
 
 TEST_F(peer, glued_to_newkeys)
