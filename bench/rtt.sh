@@ -145,6 +145,8 @@ for rtt in ${rtts//,/ }; do
 		start_server "$server"
 		tc qdisc replace dev lo root netem limit 100000 \
 			delay "$((rtt * 500))us"
+		# what is read for the first time is waited for
+		upload "$server" "$dir/empty"
 		login=$(elapsed "$server" "$dir/empty")
 		all=$(elapsed "$server" "$dir/file")
 		tc qdisc del dev lo root
