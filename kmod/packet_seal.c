@@ -99,7 +99,15 @@ static int list_pieces(struct kssh_tx *tx, const struct kssh_tx_packet *pkt,
 	return i;
 }
 
-/* The last bytes of the pieces, which are no whole block, to @p. */
+/* The last bytes of the pieces that are no whole block, if they are in one. */
+static u32 rest_len(const struct kssh_tx_packet *pkt)
+{
+	if (!pkt->npieces)
+		return 0;
+	return min(pkt->pieces_len % KSSH_TX_FIRST,
+		   pkt->pieces[pkt->npieces - 1].bv_len);
+}
+
 static void copy_rest(const struct kssh_tx_packet *pkt, u8 *p, u32 rest)
 {
 	const struct bio_vec *last = &pkt->pieces[pkt->npieces - 1];
@@ -118,7 +126,7 @@ static int seal_bulk(struct kssh_tx *tx, struct kssh_tx_packet *pkt, u32 pad,
 		     struct kssh_sealed *out)
 {
 	u32 pkt_len = pkt->head_len + pkt->fill + pkt->pieces_len + pad;
-	u32 rest = pkt->npieces ? pkt->pieces_len % KSSH_TX_FIRST : 0;
+	u32 rest = rest_len(pkt);
 	u32 tail = rest + pad + tx->cipher->desc->layout.tag_len;
 	u32 fill = pkt->fill + pkt->pieces_len - rest;
 	bool inside = pkt->capacity - fill >= tail;

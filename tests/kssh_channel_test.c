@@ -204,6 +204,46 @@ TEST_F(kssh, splice_at_odd_offsets)
 	free(in);
 }
 
+/* Pieces of any length, as programs leave them in a pipe. */
+TEST_F(kssh, splice_of_odd_pieces)
+{
+	unsigned char *out = malloc(100000), *in = malloc(100000), *want;
+	int file, pipefd[2], round, i, n, got, total;
+	unsigned int x = 1;
+	loff_t off;
+
+	want = malloc(100000);
+	file = make_file(100000, out);
+	ASSERT_LE(0, file);
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_LT(0, fcntl(pipefd[1], F_SETPIPE_SZ, 1 << 20));
+	for (round = 0; round < 150; round++) {
+		/* the first begins as the packet's blocks want it */
+		for (total = i = 0; i < 8; i++) {
+			x = x * 1664525 + 1013904223;
+			n = i < 7 ? 3000 + (x >> 8) % 1000 : 1 + (x >> 8) % 70;
+			off = i ? (x >> 20) % 4096 : 10;
+			got = splice(file, &off, pipefd[1], NULL, n, 0);
+			ASSERT_LT(0, got);
+			memcpy(want + total, out + off - got, got);
+			total += got;
+		}
+		for (n = 0; n < total; n += got) {
+			got = splice(pipefd[0], NULL, self->ca, NULL, total - n,
+				     0);
+			ASSERT_LT(0, got);
+		}
+		ASSERT_EQ(total, read_all(self->cb, in, total));
+		ASSERT_EQ(0, memcmp(want, in, total));
+	}
+	close(pipefd[0]);
+	close(pipefd[1]);
+	close(file);
+	free(want);
+	free(out);
+	free(in);
+}
+
 TEST_F(kssh, splice_to_a_pipe)
 {
 	unsigned char *out = malloc(300000), *in = malloc(300000);
