@@ -619,13 +619,8 @@ static void open_round(struct round *r, uint64_t seed, bool chaos)
 	r->owner_rng = rng_fork(&r->rng);
 	r->pkt = calloc(1, ROOM);
 	r->out = malloc(3 * ROOM);
-	ASSERT_EQ(0, tcp_pair(fds));
+	peer_connect(fds, &r->tx, &r->rx, r->suite);
 	r->fd = fds[0];
-	ASSERT_EQ(0, attach(r->fd));
-	ASSERT_EQ(0, new_keys(r->fd, KSSH_TX, r->suite, 1, 0, 0));
-	ASSERT_EQ(0, new_keys(r->fd, KSSH_RX, r->suite, 9, 0, 0));
-	raw_init(&r->rx, fds[1], r->suite, 1);
-	raw_init(&r->tx, fds[1], r->suite, 9);
 	if (chaos)
 		setsockopt(fds[1], SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	for (i = 0; i < CHANNELS; i++) {

@@ -578,15 +578,21 @@ static int raw_recv(struct raw *raw, unsigned char *payload)
 	return len - 1 - pkt[4];
 }
 
+/* A connection under the module, and the peer that has its keys. */
+static void peer_connect(int fds[2], struct raw *tx, struct raw *rx, int cipher)
+{
+	ASSERT_EQ(0, tcp_pair(fds));
+	ASSERT_EQ(0, attach(fds[0]));
+	ASSERT_EQ(0, new_keys(fds[0], KSSH_TX, cipher, 1, 0, 0));
+	ASSERT_EQ(0, new_keys(fds[0], KSSH_RX, cipher, 9, 0, 0));
+	raw_init(rx, fds[1], cipher, 1);
+	raw_init(tx, fds[1], cipher, 9);
+}
+
 /* A connection of its own for one fault: returns its channel 1. */
 static int peer_open(int fds[2], struct raw *tx, struct raw *rx, int cipher)
 {
-	EXPECT_EQ(0, tcp_pair(fds));
-	EXPECT_EQ(0, attach(fds[0]));
-	EXPECT_EQ(0, new_keys(fds[0], KSSH_TX, cipher, 1, 0, 0));
-	EXPECT_EQ(0, new_keys(fds[0], KSSH_RX, cipher, 9, 0, 0));
-	raw_init(rx, fds[1], cipher, 1);
-	raw_init(tx, fds[1], cipher, 9);
+	peer_connect(fds, tx, rx, cipher);
 	return channel(fds[0], 1, 2);
 }
 
@@ -610,13 +616,8 @@ FIXTURE_SETUP(peer)
 
 	if (access(STAT, R_OK))
 		SKIP(return, "kssh.ko is not loaded");
-	ASSERT_EQ(0, tcp_pair(fds));
+	peer_connect(fds, &self->tx, &self->rx, variant->cipher);
 	self->fd = fds[0];
-	ASSERT_EQ(0, attach(self->fd));
-	ASSERT_EQ(0, new_keys(self->fd, KSSH_TX, variant->cipher, 1, 0, 0));
-	ASSERT_EQ(0, new_keys(self->fd, KSSH_RX, variant->cipher, 9, 0, 0));
-	raw_init(&self->rx, fds[1], variant->cipher, 1);
-	raw_init(&self->tx, fds[1], variant->cipher, 9);
 	info.local_window = 100000;
 	self->ch = bind_channel(self->fd, &info);
 	ASSERT_LE(0, self->ch);
