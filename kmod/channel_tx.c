@@ -221,7 +221,7 @@ static void tx_unlock(struct kssh_chan_sock *csk)
 	if (!flush)
 		return;
 	set_bit(KSSH_F_TX_PENDING, &ctx->flags);
-	if (kssh_tx_ready(ctx))
+	if (kssh_tx_data_ready(ctx))
 		kssh_tx_kick(ctx);
 }
 
@@ -355,7 +355,7 @@ static int tx_step(struct kssh_chan_sock *csk, struct msghdr *msg)
 		if (err)
 			return err;
 	}
-	if (!kssh_tx_ready(chan->ctx))
+	if (!kssh_tx_data_ready(chan->ctx))
 		return -EAGAIN;
 
 	len = tx_reserve(chan, min_t(size_t, msg_data_left(msg),
@@ -412,7 +412,7 @@ bool kssh_chan_writable(struct kssh_chan_sock *csk)
 		return true;
 	if (!READ_ONCE(csk->flush) && tx_window_is_shut(csk->chan))
 		return false;
-	return kssh_tx_ready(csk->chan->ctx);
+	return kssh_tx_data_writable(csk->chan->ctx);
 }
 
 /* Sleep until a writer can get on. Drops csk->tx_lock meanwhile. */

@@ -524,8 +524,9 @@ int kssh_seal(struct kssh_tx *tx, struct kssh_tx_packet *pkt, u32 pad,
 void kssh_sealed_put(const struct bio_vec *bv, int nbv);
 
 /* packet_tx.c */
-bool kssh_tx_ready(struct kssh_context *ctx);
 bool kssh_tx_writable(struct kssh_context *ctx);
+bool kssh_tx_data_writable(struct kssh_context *ctx);
+bool kssh_tx_data_ready(struct kssh_context *ctx);
 int kssh_tx_check(struct kssh_context *ctx, u8 type);
 int kssh_tx_packet(struct kssh_context *ctx, struct kssh_tx_packet *pkt,
 		   bool more);

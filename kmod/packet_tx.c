@@ -148,15 +148,20 @@ int kssh_tx_payload(struct kssh_context *ctx, const u8 *payload, u32 len)
 	return kssh_tx_packet(ctx, &pkt, false);
 }
 
+static bool tx_free(const struct sock *sk, bool third)
+{
+	return third ? sk_stream_is_writeable(sk) : sk_stream_memory_free(sk);
+}
+
 /*
- * Is there room in TCP? If not, ask for its write_space, which calls only when
- * the bit is set.
+ * Is there room in TCP, or even a @third of its buffer? If not, ask for its
+ * write_space, which calls only when the bit is set.
  */
-static bool tx_has_room(struct kssh_context *ctx)
+static bool tx_has_room(struct kssh_context *ctx, bool third)
 {
 	struct sock *sk = ctx->sk;
 
-	if (sk_stream_memory_free(sk))
+	if (tx_free(sk, third))
 		return true;
 
 	read_lock_bh(&sk->sk_callback_lock);
@@ -165,26 +170,44 @@ static bool tx_has_room(struct kssh_context *ctx)
 	read_unlock_bh(&sk->sk_callback_lock);
 	/* pairs with the barrier in tcp_check_space() */
 	smp_mb__after_atomic();
-	return sk_stream_memory_free(sk);
+	return tx_free(sk, third);
 }
 
-/* Does TCP take a packet now? Without locks: for poll and for waiters. */
-bool kssh_tx_writable(struct kssh_context *ctx)
+static bool tx_takes(struct kssh_context *ctx, bool third)
 {
 	if (READ_ONCE(ctx->flags) &
 	    (BIT(KSSH_F_TX_DEAD) | BIT(KSSH_F_CLOSED)))
 		return true;	/* to find out that it is over */
-	return !READ_ONCE(ctx->tx.npart) && tx_has_room(ctx);
+	return !READ_ONCE(ctx->tx.npart) && tx_has_room(ctx, third);
+}
+
+static bool tx_data_waits(struct kssh_context *ctx)
+{
+	return READ_ONCE(ctx->flags) &
+	       (BIT(KSSH_F_TX_GATED) | BIT(KSSH_F_TX_PARKED)) &&
+	       !kssh_test(ctx, KSSH_F_CLOSED);
+}
+
+/*
+ * For poll and for who sleeps, without locks: a third of TCP's buffer is free,
+ * as its write_space has it. With less poll would call writable what a sleeper
+ * is not woken for.
+ */
+bool kssh_tx_writable(struct kssh_context *ctx)
+{
+	return tx_takes(ctx, true);
 }
 
 /* The same for data of a channel. */
-bool kssh_tx_ready(struct kssh_context *ctx)
+bool kssh_tx_data_writable(struct kssh_context *ctx)
 {
-	if (READ_ONCE(ctx->flags) &
-	    (BIT(KSSH_F_TX_GATED) | BIT(KSSH_F_TX_PARKED)) &&
-	    !kssh_test(ctx, KSSH_F_CLOSED))
-		return false;
-	return kssh_tx_writable(ctx);
+	return !tx_data_waits(ctx) && kssh_tx_writable(ctx);
+}
+
+/* Does TCP take a packet of data now? Without locks, for who is writing. */
+bool kssh_tx_data_ready(struct kssh_context *ctx)
+{
+	return !tx_data_waits(ctx) && tx_takes(ctx, false);
 }
 
 /*
@@ -206,7 +229,7 @@ int kssh_tx_check(struct kssh_context *ctx, u8 type)
 		return -EBUSY;
 	if (kssh_test(ctx, KSSH_F_TX_GATED) && type >= 50)
 		return -EBUSY;
-	if (ctx->tx.npart || !tx_has_room(ctx))
+	if (ctx->tx.npart || !tx_has_room(ctx, false))
 		return -EAGAIN;
 	return 0;
 }
@@ -321,6 +344,6 @@ void kssh_tx_work(struct work_struct *work)
 		return;
 	/* a sender of messages may wait, too */
 	kssh_wake(ctx->sk, EPOLLOUT | EPOLLWRNORM);
-	if (kssh_tx_ready(ctx))
+	if (kssh_tx_data_writable(ctx))
 		tx_wake_writers(ctx);
 }

@@ -5,6 +5,7 @@
  * lists them all. Needs the module and root: it runs in the VM.
  */
 #include <linux/bpf.h>
+#include <linux/sock_diag.h>
 #include <sys/syscall.h>
 
 #include "kssh_peer.h"
@@ -378,6 +379,41 @@ TEST_F(peer, cve_2023_54306_tcp_window_shut)
 	pthread_join(th, NULL);
 	EXPECT_GT(0, w.ret);
 	close(w.fd);
+}
+
+static bool a_third_is_free(int fd)
+{
+	uint32_t mem[SK_MEMINFO_VARS];
+	socklen_t len = sizeof(mem);
+
+	ASSERT_EQ(0, getsockopt(fd, SOL_SOCKET, SO_MEMINFO, mem, &len));
+	return mem[SK_MEMINFO_SNDBUF] >= mem[SK_MEMINFO_WMEM_QUEUED] * 3ULL / 2;
+}
+
+/* poll() promises no more than write_space wakes a writer for. */
+TEST_F(peer, cve_2023_54306_poll_and_writers_agree)
+{
+	struct kssh_channel info = channel_info(3, 4);
+	static unsigned char buf[32768];
+	int ch, i, size = 1 << 20;
+
+	ASSERT_EQ(0, setsockopt(self->fd, SOL_SOCKET, SO_SNDBUF, &size,
+				sizeof(size)));
+	info.remote_window = 32 << 20;
+	ch = bind_channel(self->fd, &info);
+	ASSERT_LE(0, ch);
+	set_nonblock(ch);
+	while (send(ch, buf, sizeof(buf), MSG_NOSIGNAL) > 0)
+		;
+	ASSERT_EQ(EAGAIN, errno);
+	/* the peer makes room bit by bit */
+	for (i = 0; !(poll_for(ch, POLLOUT, 10) & POLLOUT); i++) {
+		ASSERT_GT(1000, i);
+		ASSERT_LT(0, read(self->rx.fd, buf, 8192));
+	}
+	EXPECT_TRUE(a_third_is_free(self->fd));
+	EXPECT_NE(0, poll_for(self->fd, POLLOUT, 0) & POLLOUT);
+	close(ch);
 }
 
 /* What the peer sends us from now on, until it cannot; bytes. */
