@@ -202,6 +202,20 @@ TEST_F(conf, cuts_quotes_comments_and_blanks)
 	EXPECT_STREQ("sh -c 'a b'", self->conf.subsystems[1].command);
 }
 
+TEST_F(conf, keeps_a_forced_command_as_it_is_written)
+{
+	ASSERT_EQ(0, load(self, "ForceCommand  echo \"a  b\" 'c' # d \t\n"
+				"ForceCommand other\n"));
+	EXPECT_STREQ("echo \"a  b\" 'c' # d", self->conf.force_command);
+	conf_free(&self->conf);
+	conf_init(&self->conf);
+	ASSERT_EQ(0, load(self, "ForceCommand none\nForceCommand other\n"
+				"Subsystem s internal-sftp -d '/a b' -R\n"));
+	EXPECT_NULL(self->conf.force_command);
+	EXPECT_STREQ("internal-sftp -d '/a b' -R",
+		     self->conf.subsystems[0].command);
+}
+
 TEST_F(conf, understands_all_forms_of_an_address)
 {
 	static const struct {
@@ -270,11 +284,11 @@ TEST_F(conf, refuses_what_it_cannot_do)
 		"AllowTcpForwarding yes",
 		"AllowUsers x",
 		"ChrootDirectory /x",
-		"ForceCommand x",
 		"Compression yes",
 		"AuthenticationMethods password",
 		"Banner /x",
-		"Subsystem sftp internal-sftp -R",
+		"Subsystem sftp internal-sftp -Q requests",
+		"ForceCommand internal-sftp -P nothing",
 		"AcceptEnv LD_PRELOAD",
 		"AcceptEnv *",
 	};
@@ -337,6 +351,11 @@ TEST_F(conf, refuses_values_that_make_no_sense)
 		"RekeyLimit 1GG",
 		"RekeyLimit 99999999999999999999",
 		"StrictModes maybe",
+		"ForceCommand",
+		"ForceCommand \"\"",
+		"ForceCommand it's",
+		"Subsystem sftp internal-sftp -u 9",
+		"Subsystem sftp \"internal-sftp -u\"",
 		"Subsystem x",
 		"Subsystem x \"\"",
 		"SyslogFacility KERN",

@@ -165,6 +165,17 @@ int exec_start(struct conn *conn, struct channel *ch, const char *command,
 /* RFC 4254 6.9 "signal": to the process group of the channel's command. */
 int exec_signal(struct channel *ch, const char *name, size_t len);
 
+/* conn_start.c */
+/* ForceCommand, or command="" of the key; NULL: neither. */
+const char *conn_forced_command(const struct conn *conn);
+/*
+ * Serve the channel by @command (NULL: a login shell), or by what is forced,
+ * which finds @command in its environment. @subsystem: @command comes from the
+ * configuration. 0 or -errno.
+ */
+int conn_start(struct conn *conn, struct channel *ch, const char *command,
+	       bool subsystem);
+
 /* conn_request.c: global requests */
 int conn_global_request(struct conn *conn, struct buf *msg);
 void conn_alive_start(struct conn *conn);

@@ -8,7 +8,6 @@
 #include <sys/wait.h>
 
 #include "channel/conn.h"
-#include "file/sftp.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
@@ -140,25 +139,6 @@ int conn_channel_open(struct conn *conn, struct buf *msg)
 typedef int (*request_fn)(struct conn *conn, struct channel *ch,
 			  struct buf *msg);
 
-/*
- * A key's command="" runs instead of whatever was asked for, which it finds in
- * its environment. @subsystem: @command comes from the configuration.
- */
-static int start_consumer(struct conn *conn, struct channel *ch,
-			  const char *command, bool subsystem)
-{
-	struct sftp_options options = { .read_only = false };
-	const char *forced = conn->args->forced_command;
-
-	if (forced)
-		return strcmp(forced, "internal-sftp") ?
-			       exec_start(conn, ch, forced, command) :
-			       sftp_start(ch, &options);
-	if (subsystem && !strcmp(command, "internal-sftp"))
-		return sftp_start(ch, &options);
-	return exec_start(conn, ch, command, NULL);
-}
-
 static int start_command(struct conn *conn, struct channel *ch,
 			 const char *command, bool subsystem)
 {
@@ -167,7 +147,7 @@ static int start_command(struct conn *conn, struct channel *ch,
 	if (ch->consumer)
 		return -EALREADY;
 	ch->subsystem = subsystem;
-	err = start_consumer(conn, ch, command, subsystem);
+	err = conn_start(conn, ch, command, subsystem);
 	if (err)
 		log_shortage(conn, "start a command", err);
 	return err;
@@ -270,7 +250,7 @@ static int request_signal(struct conn *conn, struct channel *ch,
 	if (buf_get_string(msg, &name, &len) || buf_end(msg))
 		return -EPROTO;
 	/* what the client did not choose to run it may not disturb either */
-	if (conn->args->forced_command || ch->subsystem)
+	if (conn_forced_command(conn) || ch->subsystem)
 		return -EPERM;
 	return exec_signal(ch, (const char *)name, len);
 }

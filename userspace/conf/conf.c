@@ -100,6 +100,7 @@ static const struct conf_keyword keywords[] = {
 	{ "ClientAliveInterval", conf_parse_time, FIELD(client_alive_interval),
 	  NULL, false },
 	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, false },
+	{ "ForceCommand", conf_parse_force, FIELD(force_command), NULL, false },
 	{ "HostKey", conf_parse_host_key, 0, NULL, true },
 	{ "KexAlgorithms", conf_parse_names, FIELD(kex), &list_kex, false },
 	{ "ListenAddress", conf_parse_listen, 0, NULL, true },
@@ -129,7 +130,6 @@ static const struct conf_keyword keywords[] = {
 	{ "ChallengeResponseAuthentication", conf_parse_only, 0, "no", false },
 	{ "ChrootDirectory", conf_parse_only, 0, "none", false },
 	{ "Compression", conf_parse_only, 0, "no", false },
-	{ "ForceCommand", conf_parse_only, 0, "none", false },
 	{ "GSSAPIAuthentication", conf_parse_only, 0, "no", false },
 	{ "GatewayPorts", conf_parse_only, 0, "no", false },
 	{ "HostbasedAuthentication", conf_parse_only, 0, "no", false },
@@ -168,22 +168,13 @@ static const struct conf_keyword *find_keyword(const char *name)
 	return NULL;
 }
 
-/* @text is cut. */
-static int take_line(struct conf_line *line, char *text)
+static int take_words(struct conf_line *line)
 {
 	const struct conf_keyword *kw;
-	const char *why = "";
 	uint8_t *seen;
-	char *word;
 	int err;
 
-	err = conf_split(text, &word, line->argv, &line->argc, &why);
-	line->keyword = word;
-	if (err)
-		return conf_fault(line, "%s", why);
-	if (!word)
-		return 0;
-	kw = find_keyword(word);
+	kw = find_keyword(line->keyword);
 	if (!kw)
 		return conf_fault(
 			line, "not a keyword, or one that is not supported");
@@ -197,6 +188,27 @@ static int take_line(struct conf_line *line, char *text)
 	err = kw->parse(line, kw);
 	if (!*seen)
 		*seen = line->file ? SEEN_FILE : SEEN_COMMAND_LINE;
+	return err;
+}
+
+static int take_line(struct conf_line *line, const char *text)
+{
+	const char *why = "";
+	char *words, *keyword;
+	int err;
+
+	words = strdup(text);
+	if (!words)
+		return -ENOMEM;
+	err = conf_split(words, &keyword, line->argv, &line->argc, &why);
+	line->keyword = keyword;
+	if (err)
+		err = conf_fault(line, "%s", why);
+	else if (keyword)
+		line->rest = line->argc ? text + (line->argv[0] - words) : "";
+	if (!err && keyword)
+		err = take_words(line);
+	free(words);
 	return err;
 }
 
@@ -221,16 +233,11 @@ void conf_init(struct conf *conf)
 int conf_set(struct conf *conf, const char *assignment)
 {
 	struct conf_line line = { .conf = conf };
-	char *text;
 	int err;
 
-	text = strdup(assignment);
-	if (!text)
-		return -ENOMEM;
-	err = take_line(&line, text);
+	err = take_line(&line, assignment);
 	if (!err && !line.keyword)
 		err = conf_fault(&line, "-o needs Keyword=value");
-	free(text);
 	return err;
 }
 
@@ -250,6 +257,8 @@ static int read_lines(struct conf *conf, FILE *f, const char *path)
 			.number = ++number,
 		};
 
+		while (len && strchr(" \t\r\n\f", text[len - 1]))
+			text[--len] = 0;
 		if (memchr(text, 0, len))
 			err = conf_fault(&line, "a NUL byte: not a text file");
 		else
@@ -361,7 +370,26 @@ void conf_free(struct conf *conf)
 	free(conf->macs);
 	free(conf->kex);
 	free(conf->pid_file);
+	free(conf->force_command);
 	memset(conf, 0, sizeof(*conf));
+}
+
+static int find_choice(const struct conf_choice *choice, const char *word)
+{
+	for (; choice->word; choice++)
+		if (!strcasecmp(choice->word, word))
+			return choice->value;
+	return -1;
+}
+
+int conf_log_level(const char *word)
+{
+	return find_choice(log_levels, word);
+}
+
+int conf_facility(const char *word)
+{
+	return find_choice(facilities, word);
 }
 
 const char *conf_data_path_name(enum data_path path)

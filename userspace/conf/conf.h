@@ -4,6 +4,7 @@
 #define KSSH_CONF_CONF_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "lib/log.h"
 
@@ -26,7 +27,7 @@ struct conf_listen {
 
 struct conf_subsystem {
 	char *name;
-	char *command;  /* "internal-sftp" is served in-process */
+	char *command;  /* conf_is_sftp(): served in-process */
 };
 
 struct conf {
@@ -47,6 +48,7 @@ struct conf {
 	uint32_t rekey_seconds; /* 0: none */
 	struct conf_subsystem subsystems[CONF_SUBSYSTEMS_MAX];
 	unsigned int n_subsystems;
+	char *force_command; /* NULL: none */
 	enum log_level log_level;
 	int syslog_facility;
 	enum data_path data_path;
@@ -81,6 +83,21 @@ void conf_free(struct conf *conf);
 
 /* Allocated; relative names begin where the process is. NULL: no memory. */
 char *conf_absolute(const char *path);
+
+/* A word of LogLevel, or SyslogFacility; -1: not one. */
+int conf_log_level(const char *word);
+int conf_facility(const char *word);
+
+/* conf_sftp.c */
+struct sftp_options;
+/* "internal-sftp", with or without options */
+bool conf_is_sftp(const char *command);
+/*
+ * Its options. @command is cut, and must stay as long as they do; the start
+ * directory has its %-tokens still. 0, or -EINVAL with what is wrong in @why.
+ */
+int conf_sftp_options(struct sftp_options *options, char *command, char *why,
+		      size_t why_len);
 
 /* The DataPath value as it is written. */
 const char *conf_data_path_name(enum data_path path);

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 #include "conf/conf.h"
+#include "file/sftp.h"
 
 #define CONF_ARGS_MAX	64
 
@@ -16,6 +17,7 @@
  * @keyword: as it is written there
  * @argv: its arguments, quotes removed
  * @argc: how many
+ * @rest: the arguments as they are written
  * @taken: an earlier line has set this keyword: check, but do not store
  */
 struct conf_line {
@@ -25,6 +27,7 @@ struct conf_line {
 	const char *keyword;
 	char *argv[CONF_ARGS_MAX];
 	int argc;
+	const char *rest;
 	bool taken;
 };
 
@@ -54,6 +57,10 @@ int conf_fault(const struct conf_line *line, const char *fmt, ...)
 /* -EINVAL, after conf_fault(), unless there are @min to @max arguments. */
 int conf_need(const struct conf_line *line, int min, int max);
 
+/* conf_sftp.c */
+/* 0, or -errno after conf_fault() if it is internal-sftp with bad options */
+int conf_check_sftp(const struct conf_line *line, const char *command);
+
 /* conf_value.c: one function a kind of value */
 struct conf_choice {
 	const char *word;
@@ -67,6 +74,7 @@ int conf_parse_count(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_time(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_file(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_names(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_force(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_rekey(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_startups(struct conf_line *line, const struct conf_keyword *kw);
 

@@ -7,42 +7,7 @@
 
 #include "conf/conf_impl.h"
 #include "lib/log.h"
-
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-/* Between quotes, or after a backslash, everything counts. */
-static int cut_word(char **pos, const char **why)
-{
-	char *from = *pos;
-	char *to = *pos;
-	char quote = 0;
-
-	for (; *from && (quote || !is_blank(*from)); from++) {
-		if (*from == '\\' && from[1] &&
-		    (from[1] == '\\' || from[1] == '"' || from[1] == '\'' ||
-		     (!quote && from[1] == ' '))) {
-			*to++ = *++from;
-		} else if (quote && *from == quote) {
-			quote = 0;
-		} else if (!quote && (*from == '"' || *from == '\'')) {
-			quote = *from;
-		} else {
-			*to++ = *from;
-		}
-	}
-	if (quote) {
-		*why = "a quote is not closed";
-		return -EINVAL;
-	}
-	if (*from)
-		from++;
-	*to = 0;
-	*pos = from;
-	return 0;
-}
+#include "lib/word.h"
 
 /* "Keyword value" or "Keyword = value" */
 static char *cut_keyword(char **pos)
@@ -51,7 +16,7 @@ static char *cut_keyword(char **pos)
 	char *end = word + strcspn(word, " \t=");
 	char *next = end;
 
-	while (is_blank(*next))
+	while (word_is_blank(*next))
 		next++;
 	if (*next == '=')
 		next++;
@@ -71,13 +36,13 @@ int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX], int *argc,
 		text[--len] = 0;
 	*keyword = NULL;
 	*argc = 0;
-	while (is_blank(*pos))
+	while (word_is_blank(*pos))
 		pos++;
 	if (!*pos || *pos == '#')
 		return 0;
 	*keyword = cut_keyword(&pos);
 	for (;;) {
-		while (is_blank(*pos))
+		while (word_is_blank(*pos))
 			pos++;
 		if (!*pos || *pos == '#')
 			return 0;
@@ -86,7 +51,7 @@ int conf_split(char *text, char **keyword, char *argv[CONF_ARGS_MAX], int *argc,
 			return -EINVAL;
 		}
 		argv[*argc] = pos;
-		err = cut_word(&pos, why);
+		err = word_cut(&pos, why);
 		if (err)
 			return err;
 		(*argc)++;

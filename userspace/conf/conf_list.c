@@ -282,11 +282,43 @@ static char *join_words(char **argv, int argc)
 	return text;
 }
 
-int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw)
+static int add_subsystem(struct conf *conf, const char *name,
+			 const char *command)
+{
+	struct conf_subsystem *sub = &conf->subsystems[conf->n_subsystems];
+
+	sub->name = strdup(name);
+	sub->command = strdup(command);
+	if (!sub->name || !sub->command) {
+		free(sub->name);
+		free(sub->command);
+		return -ENOMEM;
+	}
+	conf->n_subsystems++;
+	return 0;
+}
+
+static int take_subsystem(struct conf_line *line, const char *command)
 {
 	struct conf *conf = line->conf;
-	struct conf_subsystem *sub;
 	unsigned int i;
+	int err;
+
+	err = conf_check_sftp(line, command);
+	if (err)
+		return err;
+	for (i = 0; i < conf->n_subsystems; i++)
+		if (!strcmp(conf->subsystems[i].name, line->argv[0]))
+			return 0;
+	if (conf->n_subsystems == CONF_SUBSYSTEMS_MAX)
+		return conf_fault(line, "more than %d subsystems",
+				  CONF_SUBSYSTEMS_MAX);
+	return add_subsystem(conf, line->argv[0], command);
+}
+
+int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw)
+{
+	char *command;
 	int err;
 
 	(void)kw;
@@ -295,25 +327,10 @@ int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw)
 		return err;
 	if (!line->argv[1][0])
 		return conf_fault(line, "the command is empty");
-	if (!strcmp(line->argv[1], "internal-sftp") && line->argc > 2)
-		return conf_fault(
-			line,
-			"internal-sftp \"%.64s\": options are not supported",
-			line->argv[2]);
-	for (i = 0; i < conf->n_subsystems; i++)
-		if (!strcmp(conf->subsystems[i].name, line->argv[0]))
-			return 0;
-	if (conf->n_subsystems == CONF_SUBSYSTEMS_MAX)
-		return conf_fault(line, "more than %d subsystems",
-				  CONF_SUBSYSTEMS_MAX);
-	sub = &conf->subsystems[conf->n_subsystems];
-	sub->name = strdup(line->argv[0]);
-	sub->command = join_words(line->argv + 1, line->argc - 1);
-	if (!sub->name || !sub->command) {
-		free(sub->name);
-		free(sub->command);
+	command = join_words(line->argv + 1, line->argc - 1);
+	if (!command)
 		return -ENOMEM;
-	}
-	conf->n_subsystems++;
-	return 0;
+	err = take_subsystem(line, command);
+	free(command);
+	return err;
 }

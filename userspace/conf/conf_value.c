@@ -207,6 +207,26 @@ int conf_parse_file(struct conf_line *line, const struct conf_keyword *kw)
 	return *value ? 0 : -ENOMEM;
 }
 
+/* A shell will read it: quotes and all. */
+int conf_parse_force(struct conf_line *line, const struct conf_keyword *kw)
+{
+	char **value = field(line, kw);
+	int err;
+
+	err = conf_need(line, 1, CONF_ARGS_MAX);
+	if (err)
+		return err;
+	err = conf_check_sftp(line, line->rest);
+	if (err || line->taken)
+		return err;
+	free(*value);
+	*value = NULL;
+	if (line->argc == 1 && !strcasecmp(line->argv[0], "none"))
+		return 0;
+	*value = strdup(line->rest);
+	return *value ? 0 : -ENOMEM;
+}
+
 static const enum kex_list *list_of(const struct conf_keyword *kw)
 {
 	return kw->arg;

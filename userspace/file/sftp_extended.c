@@ -87,13 +87,50 @@ static const struct extension {
 	{ "limits@openssh.com", "1", limits, false },
 };
 
-void sftp_extensions_put(struct buf *buf)
+_Static_assert(SFTP_EXTENSION_BIT0 + ARRAY_SIZE(extensions) < 64,
+	       "struct sftp.refused");
+
+/* Of OpenSSH's: to refuse what there is not is to do nothing. */
+static const char *const absent[] = {
+	"expand-path",
+	"copy-data",
+	"home-directory",
+	"users-groups-by-id",
+};
+
+uint64_t sftp_extension_bit(const char *name, size_t len)
+{
+	const char *have;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(extensions); i++) {
+		have = extensions[i].name;
+		if (strcspn(have, "@") == len && !memcmp(have, name, len))
+			return 1ULL << (SFTP_EXTENSION_BIT0 + i);
+	}
+	for (i = 0; i < ARRAY_SIZE(absent); i++)
+		if (strlen(absent[i]) == len && !memcmp(absent[i], name, len))
+			return 1ULL << 63;
+	return 0;
+}
+
+static bool is_refused(const struct sftp *sftp, const struct extension *ext)
+{
+	size_t i = ext - extensions;
+
+	return (ext->writes && sftp->read_only) ||
+	       (sftp->refused >> (SFTP_EXTENSION_BIT0 + i) & 1);
+}
+
+void sftp_extensions_put(struct sftp *sftp)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(extensions); i++) {
-		buf_put_cstring(buf, extensions[i].name);
-		buf_put_cstring(buf, extensions[i].version);
+		if (is_refused(sftp, &extensions[i]))
+			continue;
+		buf_put_cstring(&sftp->reply, extensions[i].name);
+		buf_put_cstring(&sftp->reply, extensions[i].version);
 	}
 }
 
@@ -115,7 +152,7 @@ int sftp_extended(struct sftp *sftp, uint32_t req_id, struct buf *req)
 		ext = &extensions[i];
 		if (len != strlen(ext->name) || memcmp(name, ext->name, len))
 			continue;
-		if (ext->writes && sftp->read_only)
+		if (is_refused(sftp, ext))
 			return -EACCES;
 		return ext->fn(sftp, req_id, req);
 	}

@@ -39,6 +39,9 @@ struct request {
 	bool writes;
 };
 
+/* The bits of requests in a mask are their numbers; extensions come above. */
+#define REQUEST_BITS	SFTP_EXTENSION_BIT0
+
 static const struct request requests[] = {
 	[SSH_FXP_OPEN] = { "open", sftp_open, false }, /* looks itself */
 	[SSH_FXP_CLOSE] = { "close", sftp_close, false },
@@ -67,6 +70,24 @@ static const struct request *find_request(uint8_t type)
 	if (type >= ARRAY_SIZE(requests) || !requests[type].fn)
 		return NULL;
 	return &requests[type];
+}
+
+static bool is_refused(const struct sftp *sftp, uint8_t type)
+{
+	return type < REQUEST_BITS && (sftp->refused >> type & 1);
+}
+
+uint64_t sftp_request_bit(const char *name, size_t len)
+{
+	const char *have;
+	size_t i;
+
+	for (i = 0; i < REQUEST_BITS && i < ARRAY_SIZE(requests); i++) {
+		have = requests[i].name;
+		if (have && strlen(have) == len && !memcmp(have, name, len))
+			return 1ULL << i;
+	}
+	return sftp_extension_bit(name, len);
 }
 
 /* ---- answers ---- */
@@ -193,9 +214,20 @@ static int handle_init(struct sftp *sftp, struct buf *req)
 	begin_reply(sftp, SSH_FXP_VERSION);
 	buf_put_u32(&sftp->reply, sftp->version);
 	if (sftp->version >= 3)
-		sftp_extensions_put(&sftp->reply);
+		sftp_extensions_put(sftp);
 	err = sftp_reply_end(sftp);
 	return err == SFTP_ANSWERED ? 0 : err;
+}
+
+/* The umask is the process's, and so that of its other channels. */
+static int call_with_umask(struct sftp *sftp, sftp_fn fn, uint32_t req_id,
+			   struct buf *req)
+{
+	mode_t before = umask(sftp->umask);
+	int err = fn(sftp, req_id, req);
+
+	umask(before);
+	return err;
 }
 
 static int call_handler(struct sftp *sftp, uint8_t type, uint32_t req_id,
@@ -205,8 +237,10 @@ static int call_handler(struct sftp *sftp, uint8_t type, uint32_t req_id,
 
 	if (!request)
 		return -ENOSYS;
-	if (request->writes && sftp->read_only)
+	if ((request->writes && sftp->read_only) || is_refused(sftp, type))
 		return -EACCES;
+	if (sftp->has_umask && (type == SSH_FXP_OPEN || type == SSH_FXP_MKDIR))
+		return call_with_umask(sftp, request->fn, req_id, req);
 	return request->fn(sftp, req_id, req);
 }
 
@@ -452,6 +486,9 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 		return -ENOMEM;
 	sftp->ch = ch;
 	sftp->read_only = options->read_only;
+	sftp->has_umask = options->has_umask;
+	sftp->umask = options->umask;
+	sftp->refused = options->refused;
 	if (options->start_dir) {
 		sftp->start_dir = strdup(options->start_dir);
 		if (!sftp->start_dir) {

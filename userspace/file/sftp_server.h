@@ -130,6 +130,9 @@ struct sftp_owner {
  * struct sftp - a server on its channel
  * @ch: the channel
  * @read_only: refuse what changes files
+ * @has_umask: @umask counts
+ * @umask: of files and directories that are made
+ * @refused: bits of requests, sftp_request_bit()
  * @start_dir: where relative names begin, NULL: working directory
  * @version: agreed on, 0 until SSH_FXP_INIT came
  * @running: inside serve(), which a call from the channel must not enter twice
@@ -147,6 +150,9 @@ struct sftp_owner {
 struct sftp {
 	struct channel *ch;
 	bool read_only;
+	bool has_umask;
+	mode_t umask;
+	uint64_t refused;
 	char *start_dir;
 	uint32_t version;
 	bool running;
@@ -275,7 +281,10 @@ int sftp_remove(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
 /* sftp_extended.c */
 int sftp_extended(struct sftp *sftp, uint32_t req_id, struct buf *req);
-/* Name and version of each extension, for SSH_FXP_VERSION. */
-void sftp_extensions_put(struct buf *buf);
+/* Name and version of each extension that is not refused, for the answer. */
+void sftp_extensions_put(struct sftp *sftp);
+/* Bit of an extension's name without its domain; 0: there is none. */
+#define SFTP_EXTENSION_BIT0	32
+uint64_t sftp_extension_bit(const char *name, size_t len);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kex/internal.h"
+#include "lib/word.h"
 
 const char kex_default_kex[] =
 	"mlkem768x25519-sha256,curve25519-sha256,"
@@ -47,31 +48,6 @@ static const char *known_name(enum kex_list which, size_t i)
 	return NULL;
 }
 
-/* ssh_config(5), PATTERNS: '*' zero or more characters, '?' exactly one */
-static bool matches(const char *s, const char *pattern, size_t len)
-{
-	const char *retry_s = NULL;
-	size_t i = 0, star = 0;
-
-	while (*s) {
-		if (i < len && pattern[i] == '*') {
-			star = i++;
-			retry_s = s;
-		} else if (i < len && (pattern[i] == '?' || pattern[i] == *s)) {
-			i++;
-			s++;
-		} else if (retry_s) {
-			i = star + 1;
-			s = ++retry_s;
-		} else {
-			return false;
-		}
-	}
-	while (i < len && pattern[i] == '*')
-		i++;
-	return i == len;
-}
-
 static void add_name(struct buf *out, const char *name)
 {
 	struct name_list have = { (const char *)buf_data(out), buf_len(out) };
@@ -96,7 +72,7 @@ static int add_list(struct buf *out, enum kex_list which, const char *list,
 	while (name_list_next(&left, &item)) {
 		found = false;
 		for (i = 0; (name = known_name(which, i)); i++) {
-			if (!matches(name, item.p, item.len))
+			if (!word_matches(name, item.p, item.len))
 				continue;
 			add_name(out, name);
 			found = true;
@@ -125,7 +101,7 @@ static void add_rest(struct buf *out, enum kex_list which, const char *list)
 		left.len = strlen(list);
 		drop = false;
 		while (!drop && name_list_next(&left, &item))
-			drop = matches(copy, item.p, item.len);
+			drop = word_matches(copy, item.p, item.len);
 		if (!drop)
 			add_name(out, copy);
 	}
