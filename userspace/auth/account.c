@@ -52,6 +52,11 @@ static bool is_name(const char *user)
 	return true;
 }
 
+int account_passwd(const char *user, struct passwd *pw, char **mem)
+{
+	return is_name(user) ? get_passwd(user, pw, mem) : -ENOENT;
+}
+
 /*
  * Without PAM it is for us to see that an account is locked: passwd -l puts a
  * "!" before the password hash, and useradd(8) begins with that.
@@ -148,11 +153,10 @@ int account_lookup(struct account *account, const struct conf *conf,
 {
 	struct passwd pw;
 	char *mem = NULL;
-	int err = -ENOENT;
+	int err;
 
 	memset(account, 0, sizeof(*account));
-	if (is_name(user))
-		err = get_passwd(user, &pw, &mem);
+	err = account_passwd(user, &pw, &mem);
 	if (err == -ENOMEM)
 		return err;
 	if (err)
@@ -206,13 +210,25 @@ static int set_ids(uid_t uid, gid_t gid)
 	return 0;
 }
 
-int account_become(const struct account *account)
+int account_take_groups(const struct account *account)
 {
 	if (geteuid())
 		return geteuid() == account->uid ? 0 : -EPERM;
-	if (initgroups(account->name, account->gid))
-		return -errno;
+	return initgroups(account->name, account->gid) ? -errno : 0;
+}
+
+int account_take_ids(const struct account *account)
+{
+	if (geteuid())
+		return geteuid() == account->uid ? 0 : -EPERM;
 	return set_ids(account->uid, account->gid);
+}
+
+int account_become(const struct account *account)
+{
+	int err = account_take_groups(account);
+
+	return err ? err : account_take_ids(account);
 }
 
 int account_become_ids(uid_t uid, gid_t gid)

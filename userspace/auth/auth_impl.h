@@ -19,6 +19,7 @@
  * @user: who wants to log in, NULL before the first request
  * @requests: USERAUTH_REQUESTs so far
  * @failures: those that count against MaxAuthTries
+ * @max_failures: MaxAuthTries, 0: the user was not named yet
  * @keyed: the first key exchange has ended
  * @service: "ssh-userauth" was asked for
  * @authenticated: SSH_MSG_USERAUTH_SUCCESS is out
@@ -33,6 +34,7 @@ struct auth {
 	char *user;
 	unsigned int requests;
 	unsigned int failures;
+	unsigned int max_failures;
 	bool keyed;
 	bool service;
 	bool authenticated;

@@ -68,7 +68,6 @@ static void wait_until(int64_t until_ms)
  */
 static int refuse(struct auth *auth, const struct request *req)
 {
-	unsigned int max = auth->args->conf->max_auth_tries;
 	struct buf msg;
 
 	/* asking what there is costs nothing, once, and tells nothing */
@@ -76,7 +75,7 @@ static int refuse(struct auth *auth, const struct request *req)
 		auth->failures++;
 		wait_until(req->since_ms + REFUSAL_MS);
 	}
-	if (auth->failures && auth->failures >= max)
+	if (auth->failures && auth->failures >= auth->max_failures)
 		return auth_fail(auth, -EACCES,
 				 SSH_DISCONNECT_NO_MORE_AUTH_METHODS_AVAILABLE,
 				 "too many authentication failures");
@@ -230,7 +229,8 @@ static int set_user(struct auth *auth, struct request *req)
 		return auth_fail(auth, -EPROTO, SSH_DISCONNECT_PROTOCOL_ERROR,
 				 "the user name must not change");
 	}
-	err = mon_request_user(auth->args->monitor_fd, req->user);
+	err = mon_request_user(auth->args->monitor_fd, req->user,
+			       &auth->max_failures);
 	if (err)
 		return auth_fail(auth, err, SSH_DISCONNECT_BY_APPLICATION,
 				 "the monitor does not answer");

@@ -90,70 +90,68 @@ static int parse_unsupported(struct conf_line *line,
 
 static const struct conf_keyword keywords[] = {
 	/* values we use */
-	{ "AcceptEnv", conf_parse_accept_env, 0, NULL, true },
+	{ "AcceptEnv", conf_parse_accept_env, 0, NULL, CONF_MULTI | CONF_IN_MATCH },
 	{ "AddressFamily", conf_parse_choice, FIELD(address_family), families,
-	  false },
-	{ "AuthorizedKeysFile", conf_parse_auth_keys, 0, NULL, false },
-	{ "Ciphers", conf_parse_names, FIELD(ciphers), &list_ciphers, false },
+	  0 },
+	{ "AuthorizedKeysFile", conf_parse_auth_keys, 0, NULL, CONF_IN_MATCH },
+	{ "ChrootDirectory", conf_parse_chroot, FIELD(chroot_directory), NULL, CONF_IN_MATCH },
+	{ "Ciphers", conf_parse_names, FIELD(ciphers), &list_ciphers, 0 },
 	{ "ClientAliveCountMax", conf_parse_count,
-	  FIELD(client_alive_count_max), NULL, false },
+	  FIELD(client_alive_count_max), NULL, CONF_IN_MATCH },
 	{ "ClientAliveInterval", conf_parse_time, FIELD(client_alive_interval),
-	  NULL, false },
-	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, false },
-	{ "ForceCommand", conf_parse_force, FIELD(force_command), NULL, false },
-	{ "HostKey", conf_parse_host_key, 0, NULL, true },
-	{ "KexAlgorithms", conf_parse_names, FIELD(kex), &list_kex, false },
-	{ "ListenAddress", conf_parse_listen, 0, NULL, true },
-	{ "LogLevel", conf_parse_choice, FIELD(log_level), log_levels, false },
-	{ "LoginGraceTime", conf_parse_time, FIELD(login_grace_time), NULL,
-	  false },
-	{ "MACs", conf_parse_names, FIELD(macs), &list_macs, false },
+	  NULL, CONF_IN_MATCH },
+	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, CONF_IN_MATCH },
+	{ "ForceCommand", conf_parse_force, FIELD(force_command), NULL, CONF_IN_MATCH },
+	{ "HostKey", conf_parse_host_key, 0, NULL, CONF_MULTI },
+	{ "KexAlgorithms", conf_parse_names, FIELD(kex), &list_kex, 0 },
+	{ "ListenAddress", conf_parse_listen, 0, NULL, CONF_MULTI },
+	{ "LogLevel", conf_parse_choice, FIELD(log_level), log_levels,
+	  CONF_IN_MATCH },
+	{ "LoginGraceTime", conf_parse_time, FIELD(login_grace_time), NULL, 0 },
+	{ "MACs", conf_parse_names, FIELD(macs), &list_macs, 0 },
 	{ "MaxAuthTries", conf_parse_count, FIELD(max_auth_tries), NULL,
-	  false },
-	{ "MaxStartups", conf_parse_startups, 0, NULL, false },
+	  CONF_IN_MATCH },
+	{ "MaxStartups", conf_parse_startups, 0, NULL, 0 },
 	{ "PermitRootLogin", conf_parse_choice, FIELD(permit_root_login),
-	  root_logins, false },
-	{ "PidFile", conf_parse_file, FIELD(pid_file), NULL, false },
-	{ "Port", conf_parse_port, 0, NULL, true },
-	{ "RekeyLimit", conf_parse_rekey, 0, NULL, false },
-	{ "StrictModes", conf_parse_flag, FIELD(strict_modes), NULL, false },
-	{ "Subsystem", conf_parse_subsystem, 0, NULL, true },
+	  root_logins, CONF_IN_MATCH },
+	{ "PidFile", conf_parse_file, FIELD(pid_file), NULL, 0 },
+	{ "Port", conf_parse_port, 0, NULL, CONF_MULTI },
+	{ "RekeyLimit", conf_parse_rekey, 0, NULL, CONF_IN_MATCH },
+	{ "StrictModes", conf_parse_flag, FIELD(strict_modes), NULL, 0 },
+	{ "Subsystem", conf_parse_subsystem, 0, NULL, CONF_MULTI | CONF_IN_MATCH },
 	{ "SyslogFacility", conf_parse_choice, FIELD(syslog_facility),
-	  facilities, false },
-	{ "TCPKeepAlive", conf_parse_flag, FIELD(tcp_keep_alive), NULL, false },
+	  facilities, 0 },
+	{ "TCPKeepAlive", conf_parse_flag, FIELD(tcp_keep_alive), NULL, 0 },
 	/* values which say what we do anyway */
-	{ "AllowAgentForwarding", conf_parse_only, 0, "no", false },
-	{ "AllowStreamLocalForwarding", conf_parse_only, 0, "no", false },
-	{ "AllowTcpForwarding", conf_parse_only, 0, "no", false },
-	{ "AuthenticationMethods", conf_parse_only, 0, "publickey any", false },
-	{ "Banner", conf_parse_only, 0, "none", false },
-	{ "ChallengeResponseAuthentication", conf_parse_only, 0, "no", false },
-	{ "ChrootDirectory", conf_parse_only, 0, "none", false },
-	{ "Compression", conf_parse_only, 0, "no", false },
-	{ "GSSAPIAuthentication", conf_parse_only, 0, "no", false },
-	{ "GatewayPorts", conf_parse_only, 0, "no", false },
-	{ "HostbasedAuthentication", conf_parse_only, 0, "no", false },
-	{ "IgnoreRhosts", conf_parse_only, 0, "yes", false },
-	{ "KbdInteractiveAuthentication", conf_parse_only, 0, "no", false },
-	{ "KerberosAuthentication", conf_parse_only, 0, "no", false },
-	{ "PasswordAuthentication", conf_parse_only, 0, "no", false },
-	{ "PermitEmptyPasswords", conf_parse_only, 0, "no", false },
-	{ "PermitTTY", conf_parse_only, 0, "no", false },
-	{ "PermitTunnel", conf_parse_only, 0, "no", false },
-	{ "PermitUserEnvironment", conf_parse_only, 0, "no", false },
-	{ "PermitUserRC", conf_parse_only, 0, "no", false },
-	{ "PrintLastLog", conf_parse_only, 0, "no", false },
-	{ "PrintMotd", conf_parse_only, 0, "no", false },
-	{ "PubkeyAuthentication", conf_parse_only, 0, "yes", false },
-	{ "UseDNS", conf_parse_only, 0, "no", false },
-	{ "UsePAM", conf_parse_only, 0, "no", false },
-	{ "X11Forwarding", conf_parse_only, 0, "no", false },
+	{ "AllowAgentForwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "AllowStreamLocalForwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "AllowTcpForwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "AuthenticationMethods", conf_parse_only, 0, "publickey any", CONF_IN_MATCH },
+	{ "Banner", conf_parse_only, 0, "none", CONF_IN_MATCH },
+	{ "ChallengeResponseAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "Compression", conf_parse_only, 0, "no", 0 },
+	{ "GSSAPIAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "GatewayPorts", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "HostbasedAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "IgnoreRhosts", conf_parse_only, 0, "yes", CONF_IN_MATCH },
+	{ "KbdInteractiveAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "KerberosAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PasswordAuthentication", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PermitEmptyPasswords", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PermitTTY", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PermitTunnel", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PermitUserEnvironment", conf_parse_only, 0, "no", 0 },
+	{ "PermitUserRC", conf_parse_only, 0, "no", CONF_IN_MATCH },
+	{ "PrintLastLog", conf_parse_only, 0, "no", 0 },
+	{ "PrintMotd", conf_parse_only, 0, "no", 0 },
+	{ "PubkeyAuthentication", conf_parse_only, 0, "yes", CONF_IN_MATCH },
+	{ "UseDNS", conf_parse_only, 0, "no", 0 },
+	{ "UsePAM", conf_parse_only, 0, "no", 0 },
+	{ "X11Forwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },
 	/* what would change the meaning of other lines */
 	{ "Include", parse_unsupported, 0,
-	  "not supported: put the lines into this file", true },
-	{ "Match", parse_unsupported, 0,
-	  "not supported: lines that depend on user or address cannot be given",
-	  true },
+	  "not supported: put the lines into this file", CONF_MULTI },
+	{ "Match", conf_parse_match, 0, NULL, CONF_MULTI },
 };
 
 _Static_assert(ARRAY_SIZE(keywords) <= CONF_KEYWORDS_MAX, "struct conf.seen");
@@ -179,8 +177,14 @@ static int take_words(struct conf_line *line)
 		return conf_fault(
 			line, "not a keyword, or one that is not supported");
 	line->keyword = kw->name;
+	if (kw->parse == conf_parse_match)
+		return kw->parse(line, kw);
+	if (line->conf->match.open && !line->peer)
+		return conf_match_check(line, kw);
+	if (line->peer && !line->conf->match.open)
+		return 0;
 	seen = &line->conf->seen[kw - keywords];
-	line->taken = *seen && !kw->multi;
+	line->taken = *seen && !(kw->flags & CONF_MULTI);
 	/* the command line's ports hide those of the file */
 	if (line->file && kw->parse == conf_parse_port &&
 	    *seen == SEEN_COMMAND_LINE)
@@ -191,12 +195,13 @@ static int take_words(struct conf_line *line)
 	return err;
 }
 
-static int take_line(struct conf_line *line, const char *text)
+int conf_take_line(struct conf_line *line, const char *text)
 {
 	const char *why = "";
 	char *words, *keyword;
 	int err;
 
+	line->text = text;
 	words = strdup(text);
 	if (!words)
 		return -ENOMEM;
@@ -235,7 +240,7 @@ int conf_set(struct conf *conf, const char *assignment)
 	struct conf_line line = { .conf = conf };
 	int err;
 
-	err = take_line(&line, assignment);
+	err = conf_take_line(&line, assignment);
 	if (!err && !line.keyword)
 		err = conf_fault(&line, "-o needs Keyword=value");
 	return err;
@@ -262,7 +267,7 @@ static int read_lines(struct conf *conf, FILE *f, const char *path)
 		if (memchr(text, 0, len))
 			err = conf_fault(&line, "a NUL byte: not a text file");
 		else
-			err = take_line(&line, text);
+			err = conf_take_line(&line, text);
 		if (!first_err)
 			first_err = err;
 	}
@@ -347,31 +352,6 @@ int conf_load(struct conf *conf, const char *path)
 	if (path)
 		err = read_file(conf, path);
 	return err ? err : fill_defaults(conf);
-}
-
-void conf_free(struct conf *conf)
-{
-	unsigned int i;
-
-	for (i = 0; i < CONF_LISTEN_MAX; i++) {
-		free(conf->ports[i]);
-		free(conf->listen[i].host);
-		free(conf->listen[i].port);
-	}
-	for (i = 0; i < CONF_HOST_KEYS_MAX; i++)
-		free(conf->host_keys[i]);
-	for (i = 0; i < CONF_AUTHKEYS_MAX; i++)
-		free(conf->authorized_keys[i]);
-	for (i = 0; i < CONF_SUBSYSTEMS_MAX; i++) {
-		free(conf->subsystems[i].name);
-		free(conf->subsystems[i].command);
-	}
-	free(conf->ciphers);
-	free(conf->macs);
-	free(conf->kex);
-	free(conf->pid_file);
-	free(conf->force_command);
-	memset(conf, 0, sizeof(*conf));
 }
 
 static int find_choice(const struct conf_choice *choice, const char *word)

@@ -28,6 +28,29 @@ struct conf_listen {
 struct conf_subsystem {
 	char *name;
 	char *command;  /* conf_is_sftp(): served in-process */
+	bool given;  /* since the last conf_copy() */
+};
+
+/* A line behind the first Match. */
+struct conf_match_line {
+	char *text;
+	unsigned int number;
+};
+
+/**
+ * struct conf_match - blocks of lines that count for some connections
+ * @lines: Match lines and those they belong to, as they are written
+ * @n: how many
+ * @file: where they are from
+ * @open: inside a block: all do that is read; for a connection, it applies
+ * @by_group: the block depends on groups
+ */
+struct conf_match {
+	struct conf_match_line *lines;
+	unsigned int n;
+	char *file;
+	bool open;
+	bool by_group;
 };
 
 struct conf {
@@ -49,6 +72,7 @@ struct conf {
 	struct conf_subsystem subsystems[CONF_SUBSYSTEMS_MAX];
 	unsigned int n_subsystems;
 	char *force_command; /* NULL: none */
+	char *chroot_directory; /* with %-tokens; NULL: none */
 	enum log_level log_level;
 	int syslog_facility;
 	enum data_path data_path;
@@ -64,6 +88,7 @@ struct conf {
 	char *pid_file; /* NULL: none */
 	/* which keywords are given, by row of the table in conf.c */
 	uint8_t seen[CONF_KEYWORDS_MAX];
+	struct conf_match match;
 };
 
 /*
@@ -80,6 +105,33 @@ int conf_set(struct conf *conf, const char *assignment);
  */
 int conf_load(struct conf *conf, const char *path);
 void conf_free(struct conf *conf);
+
+/* conf_match.c */
+/**
+ * struct conf_peer - what Match looks at
+ * @user: who wants to log in
+ * @groups: names of that user's groups
+ * @n_groups: how many
+ * @addr: numeric address of the client
+ * @local_addr: numeric address it connected to
+ * @local_port: port it connected to
+ */
+struct conf_peer {
+	const char *user;
+	char *const *groups;
+	unsigned int n_groups;
+	const char *addr;
+	const char *local_addr;
+	unsigned int local_port;
+};
+
+/*
+ * The configuration for this peer: @base, and over it the lines of the Match
+ * blocks that apply; the first of them that has a keyword wins. 0, and
+ * conf_free() is due for @conf; or -errno.
+ */
+int conf_for_peer(struct conf *conf, const struct conf *base,
+		  const struct conf_peer *peer);
 
 /* Allocated; relative names begin where the process is. NULL: no memory. */
 char *conf_absolute(const char *path);

@@ -18,6 +18,9 @@
  * @argv: its arguments, quotes removed
  * @argc: how many
  * @rest: the arguments as they are written
+ * @text: all of it, as it is written
+ * @peer: whose configuration is made of the lines of Match blocks; NULL: the
+ *	file is read
  * @taken: an earlier line has set this keyword: check, but do not store
  */
 struct conf_line {
@@ -28,8 +31,13 @@ struct conf_line {
 	char *argv[CONF_ARGS_MAX];
 	int argc;
 	const char *rest;
+	const char *text;
+	const struct conf_peer *peer;
 	bool taken;
 };
+
+#define CONF_MULTI	(1 << 0)	/* each line adds to those before */
+#define CONF_IN_MATCH	(1 << 1)	/* may stand in a Match block */
 
 /**
  * struct conf_keyword - a row of the keyword table
@@ -37,15 +45,18 @@ struct conf_line {
  * @parse: takes the arguments
  * @off: where in struct conf the value goes
  * @arg: for @parse
- * @multi: each line adds to those before
+ * @flags: CONF_*
  */
 struct conf_keyword {
 	const char *name;
 	int (*parse)(struct conf_line *line, const struct conf_keyword *kw);
 	size_t off;
 	const void *arg;
-	bool multi;
+	unsigned int flags;
 };
+
+/* conf.c */
+int conf_take_line(struct conf_line *line, const char *text);
 
 /* conf_line.c: words, quotes and comments */
 /* Cuts @text; -EINVAL with *why said. *keyword is NULL on an empty line. */
@@ -56,6 +67,22 @@ int conf_fault(const struct conf_line *line, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* -EINVAL, after conf_fault(), unless there are @min to @max arguments. */
 int conf_need(const struct conf_line *line, int min, int max);
+
+/* conf_copy.c */
+/* Without the Match blocks. 0, and conf_free() is due for @to; or -ENOMEM. */
+int conf_copy(struct conf *to, const struct conf *from);
+
+/* conf_match.c */
+int conf_parse_match(struct conf_line *line, const struct conf_keyword *kw);
+/* Check, and keep, a line of a Match block. */
+int conf_match_check(struct conf_line *line, const struct conf_keyword *kw);
+void conf_match_free(struct conf_match *match);
+
+/* conf_address.c */
+/* @list: as in Match Address; checked by the other. */
+bool conf_address_matches(const char *addr, const char *list);
+/* 0, or -EINVAL with the item that is faulty in @bad. */
+int conf_address_check(const char *list, char *bad, size_t bad_len);
 
 /* conf_sftp.c */
 /* 0, or -errno after conf_fault() if it is internal-sftp with bad options */
@@ -75,10 +102,15 @@ int conf_parse_time(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_file(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_names(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_force(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_chroot(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_rekey(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_startups(struct conf_line *line, const struct conf_keyword *kw);
 
 /* conf_list.c: keywords that may be given several times */
+/* Of a number, or a name of services(5); NULL: neither. Freed by the caller. */
+char *conf_port_text(const char *word);
+/* Are there no %-tokens but %h, %u, %U and %% in the file name? */
+bool conf_has_user_tokens(const char *name);
 int conf_parse_port(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_listen(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_host_key(struct conf_line *line, const struct conf_keyword *kw);

@@ -26,7 +26,7 @@ char *conf_absolute(const char *path)
 }
 
 /* 0 to 65535 (0: the kernel chooses), or a name of services(5); NULL: bad. */
-static char *port_text(const char *word)
+char *conf_port_text(const char *word)
 {
 	struct servent *serv;
 	char text[8];
@@ -58,7 +58,7 @@ int conf_parse_port(struct conf_line *line, const struct conf_keyword *kw)
 	err = conf_need(line, 1, 1);
 	if (err)
 		return err;
-	port = port_text(line->argv[0]);
+	port = conf_port_text(line->argv[0]);
 	if (!port)
 		return conf_fault(line, "\"%.64s\": say a port, 1 to 65535",
 				  line->argv[0]);
@@ -128,7 +128,7 @@ int conf_parse_listen(struct conf_line *line, const struct conf_keyword *kw)
 	entry->host = NULL;
 	entry->port = NULL;
 	if (port) {
-		entry->port = port_text(port);
+		entry->port = conf_port_text(port);
 		if (!entry->port)
 			goto bad;
 	}
@@ -168,7 +168,7 @@ int conf_parse_host_key(struct conf_line *line, const struct conf_keyword *kw)
 }
 
 /* Only %h %u %U and %% may stand in a file name. */
-static bool tokens_known(const char *name)
+bool conf_has_user_tokens(const char *name)
 {
 	for (; *name; name++) {
 		if (*name != '%')
@@ -190,7 +190,7 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw)
 	if (err)
 		return err;
 	for (i = 0; i < line->argc; i++) {
-		if (!tokens_known(line->argv[i]))
+		if (!conf_has_user_tokens(line->argv[i]))
 			return conf_fault(
 				line,
 				"\"%.64s\": only %%h, %%u, %%U and %%%% are known",
@@ -200,6 +200,10 @@ int conf_parse_auth_keys(struct conf_line *line, const struct conf_keyword *kw)
 	}
 	if (line->taken)
 		return 0;
+	while (conf->n_authorized_keys) {
+		free(conf->authorized_keys[--conf->n_authorized_keys]);
+		conf->authorized_keys[conf->n_authorized_keys] = NULL;
+	}
 	if (line->argc == 1 && !strcasecmp(line->argv[0], "none"))
 		return 0;
 	for (i = 0; i < line->argc; i++) {
@@ -282,19 +286,26 @@ static char *join_words(char **argv, int argc)
 	return text;
 }
 
-static int add_subsystem(struct conf *conf, const char *name,
+/* A new one, or another command for one of before Match. */
+static int set_subsystem(struct conf *conf, unsigned int i, const char *name,
 			 const char *command)
 {
-	struct conf_subsystem *sub = &conf->subsystems[conf->n_subsystems];
+	struct conf_subsystem *sub = &conf->subsystems[i];
+	char *copy = strdup(command);
 
-	sub->name = strdup(name);
-	sub->command = strdup(command);
-	if (!sub->name || !sub->command) {
-		free(sub->name);
-		free(sub->command);
+	if (!copy)
+		return -ENOMEM;
+	if (i == conf->n_subsystems)
+		sub->name = strdup(name);
+	if (!sub->name) {
+		free(copy);
 		return -ENOMEM;
 	}
-	conf->n_subsystems++;
+	if (i == conf->n_subsystems)
+		conf->n_subsystems++;
+	free(sub->command);
+	sub->command = copy;
+	sub->given = true;
 	return 0;
 }
 
@@ -309,11 +320,13 @@ static int take_subsystem(struct conf_line *line, const char *command)
 		return err;
 	for (i = 0; i < conf->n_subsystems; i++)
 		if (!strcmp(conf->subsystems[i].name, line->argv[0]))
-			return 0;
-	if (conf->n_subsystems == CONF_SUBSYSTEMS_MAX)
+			break;
+	if (i == CONF_SUBSYSTEMS_MAX)
 		return conf_fault(line, "more than %d subsystems",
 				  CONF_SUBSYSTEMS_MAX);
-	return add_subsystem(conf, line->argv[0], command);
+	if (i < conf->n_subsystems && conf->subsystems[i].given)
+		return 0;
+	return set_subsystem(conf, i, line->argv[0], command);
 }
 
 int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "conf/conf_impl.h"
 #include "kex/kex.h"
@@ -225,6 +226,41 @@ int conf_parse_force(struct conf_line *line, const struct conf_keyword *kw)
 		return 0;
 	*value = strdup(line->rest);
 	return *value ? 0 : -ENOMEM;
+}
+
+static int check_chroot(const struct conf_line *line, const char *dir)
+{
+	if (!conf_has_user_tokens(dir))
+		return conf_fault(
+			line,
+			"\"%.64s\": only %%h, %%u, %%U and %%%% are known",
+			dir);
+	if (dir[0] != '/' && strncmp(dir, "%h", 2))
+		return conf_fault(line, "\"%.64s\": say a name from / on", dir);
+	if (geteuid())
+		return conf_fault(
+			line,
+			"needs a server that is run by root; say none, or remove the line");
+	return 0;
+}
+
+int conf_parse_chroot(struct conf_line *line, const struct conf_keyword *kw)
+{
+	char **value = field(line, kw);
+	bool none;
+	int err;
+
+	err = conf_need(line, 1, 1);
+	if (err)
+		return err;
+	none = !strcasecmp(line->argv[0], "none");
+	if (!none)
+		err = check_chroot(line, line->argv[0]);
+	if (err || line->taken)
+		return err;
+	free(*value);
+	*value = none ? NULL : strdup(line->argv[0]);
+	return none || *value ? 0 : -ENOMEM;
 }
 
 static const enum kex_list *list_of(const struct conf_keyword *kw)

@@ -499,7 +499,6 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 	buf_init(&sftp->in, 4 + SFTP_MSG_MAX);
 	buf_init(&sftp->reply, SFTP_BACKLOG_MAX + SFTP_REPLY_MAX);
 	sftp_handles_init(&sftp->handles);
-	tzset();
 	shield_from(SIGXFSZ);
 	shield_from(SIGPIPE);
 	channel_set_consumer(ch, &consumer, sftp);

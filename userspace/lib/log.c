@@ -66,6 +66,11 @@ enum log_level log_get_level(void)
 	return out.level;
 }
 
+void log_set_level(enum log_level level)
+{
+	out.level = level;
+}
+
 void log_set_facility(int facility)
 {
 	out.facility = facility;

@@ -20,6 +20,7 @@ enum log_level {
 /* May be called again; @ident is kept, not copied. */
 void log_open(const char *ident, enum log_level level, bool to_stderr);
 enum log_level log_get_level(void);
+void log_set_level(enum log_level level);
 /* A syslog(3) facility, e.g. LOG_AUTHPRIV; LOG_AUTH unless set. */
 void log_set_facility(int facility);
 /*

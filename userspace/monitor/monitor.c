@@ -25,6 +25,7 @@ void monitor_init(struct monitor *mon, const struct monitor_args *args)
 {
 	memset(mon, 0, sizeof(*mon));
 	mon->args = args;
+	mon->conf = args->conf;
 	mon->state = MON_STATE_PREAUTH;
 	mon->startup_fd = args->startup_fd;
 	mon->fd = -1;
@@ -44,6 +45,8 @@ void monitor_exit(struct monitor *mon)
 		close(mon->startup_fd);
 	mon->startup_fd = -1;
 	account_free(&mon->account);
+	conf_free(&mon->own_conf);
+	free(mon->chroot);
 	authkey_match_free(&mon->match);
 	free(mon->allowed);
 	free(mon->user);

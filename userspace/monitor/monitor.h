@@ -26,7 +26,7 @@ struct sandbox;
 #define MON_REQ_SIGN		3	/* string alg, string hash */
 #define MON_ANS_SIGN		4	/* string signature */
 #define MON_REQ_USER		5	/* string user name */
-#define MON_ANS_USER		6
+#define MON_ANS_USER		6	/* uint32 MaxAuthTries */
 #define MON_REQ_KEY_ALLOWED	7	/* string alg, string blob */
 #define MON_ANS_KEY_ALLOWED	8	/* boolean allowed */
 #define MON_REQ_KEY_VERIFY	9	/* string alg, blob, signature */
@@ -46,7 +46,7 @@ int mon_request_host_key(int fd, const char *alg, struct buf *blob);
 int mon_request_sign(int fd, const char *alg, const uint8_t *hash, size_t len,
 		     struct buf *sig);
 /* Who wants to log in; once, before the two below. */
-int mon_request_user(int fd, const char *user);
+int mon_request_user(int fd, const char *user, unsigned int *max_auth_tries);
 /* May this key log the user in, if it signs? */
 int mon_request_key_allowed(int fd, const char *alg, const uint8_t *blob,
 			    size_t len, bool *allowed);

@@ -125,7 +125,11 @@ static int answer_user(struct monitor *mon, struct buf *in, struct buf *out)
 	}
 	mon->user = user;
 	mon->lookup_due = true;
-	return buf_put_u32(out, 0);
+	err = monitor_match_tries(mon);
+	if (err)
+		return err;
+	buf_put_u32(out, 0);
+	return buf_put_u32(out, mon->max_auth_tries);
 }
 
 int monitor_lookup_user(struct monitor *mon)
@@ -136,7 +140,9 @@ int monitor_lookup_user(struct monitor *mon)
 	if (!mon->lookup_due)
 		return 0;
 	mon->lookup_due = false;
-	err = account_lookup(&mon->account, mon->args->conf, mon->user);
+	err = monitor_match_user(mon);
+	if (!err)
+		err = account_lookup(&mon->account, mon->conf, mon->user);
 	if (err || mon->account.allowed)
 		return err;
 	shown_user(mon, shown, sizeof(shown));
@@ -185,11 +191,11 @@ static int count_failure(struct monitor *mon)
 	char shown[128];
 
 	mon->failures++;
-	if (mon->failures < mon->args->conf->max_auth_tries ||
-	    mon->failures > mon->args->conf->max_auth_tries + 1)
+	if (mon->failures < mon->max_auth_tries ||
+	    mon->failures > mon->max_auth_tries + 1)
 		return 0;
 	/* auth disconnects by itself; one that does not is cut off */
-	if (mon->failures > mon->args->conf->max_auth_tries)
+	if (mon->failures > mon->max_auth_tries)
 		return -EPERM;
 	log_info(
 		"maximum authentication attempts exceeded for %s%s from %s port %u ssh2 [preauth]",

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "auth/auth.h"
@@ -19,6 +20,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/title.h"
+#include "monitor/chroot.h"
 #include "monitor/monitor_impl.h"
 
 /* All that a child has; 0 to 2 are /dev/null. */
@@ -180,6 +182,18 @@ static int set_environment(const struct account *account)
 	return 0;
 }
 
+/* Once more: the check is some time ago, and costs nothing. */
+static int enter_chroot(const struct monitor *mon)
+{
+	char why[512];
+	int err;
+
+	/* the last look at /etc/localtime */
+	tzset();
+	err = chroot_check(mon->chroot, why, sizeof(why));
+	return err ? err : chroot_enter(mon->chroot);
+}
+
 /* For good: there is no way back to root from here. */
 static int become_user(struct monitor *mon)
 {
@@ -190,7 +204,11 @@ static int become_user(struct monitor *mon)
 		  account->name, mon->peer_addr, mon->peer_port);
 	if (setsid() < 0)
 		return -errno;
-	err = account_become(account);
+	err = account_take_groups(account);
+	if (!err && mon->chroot)
+		err = enter_chroot(mon);
+	if (!err)
+		err = account_take_ids(account);
 	if (err)
 		return err;
 	/* without its monitor it could not exchange keys; ends with it */
@@ -202,8 +220,9 @@ static int become_user(struct monitor *mon)
 	umask(022);
 	if (!chdir(account->home))
 		return 0;
-	log_info("cannot go to the home directory %s: %s", account->home,
-		 strerror(errno));
+	log_at(mon->chroot ? LOG_LEVEL_DEBUG1 : LOG_LEVEL_INFO,
+	       "cannot go to the home directory %s: %s", account->home,
+	       strerror(errno));
 	return chdir("/") ? -errno : 0;
 }
 
@@ -213,7 +232,7 @@ static int run_session(struct monitor *mon, bool ulp_attached,
 	const struct session_args args = {
 		.tcp_fd = CHILD_TCP_FD,
 		.monitor_fd = CHILD_MONITOR_FD,
-		.conf = mon->args->conf,
+		.conf = mon->conf,
 		.state = &mon->transport,
 		.hostkey_algs = mon->args->host_keys->algs,
 		.ulp_attached = ulp_attached,

@@ -22,6 +22,10 @@
 /**
  * struct monitor - a connection
  * @args: from the listener
+ * @conf: of @args, and @own_conf once the user is known
+ * @own_conf: with the Match blocks that apply; empty if there are none at all
+ * @max_auth_tries: refused keys and signatures that end the connection
+ * @chroot: ChrootDirectory without %-tokens, NULL: none
  * @state: MON_STATE_*
  * @startup_fd: of @args, -1: closed
  * @fd: our end towards the process we serve, -1: closed
@@ -51,6 +55,10 @@
  */
 struct monitor {
 	const struct monitor_args *args;
+	const struct conf *conf;
+	struct conf own_conf;
+	unsigned int max_auth_tries;
+	char *chroot;
 	unsigned int state;
 	int startup_fd;
 	int fd;
@@ -101,6 +109,15 @@ int monitor_answer(struct monitor *mon, uint8_t type, struct buf *in,
  * its way: its time is not seen by the peer. 0 or -errno.
  */
 int monitor_lookup_user(struct monitor *mon);
+
+/* monitor_match.c */
+/*
+ * MaxAuthTries for who was named. Nothing is looked up: it does not tell
+ * whether there is such a user.
+ */
+int monitor_match_tries(struct monitor *mon);
+/* mon->conf for who was named, and the groups of that user. 0 or -errno. */
+int monitor_match_user(struct monitor *mon);
 
 /* monitor_key.c */
 /* Look the key up, in a process that is the user. 0 or -errno. */

@@ -92,8 +92,8 @@ static int search(struct monitor *mon, const uint8_t *blob, size_t len, int fd)
 	close(mon->log_fd);
 	err = account_become(&mon->account);
 	if (!err)
-		err = authorized_keys_search(&match, mon->args->conf,
-					     &mon->account, blob, len);
+		err = authorized_keys_search(&match, mon->conf, &mon->account,
+					     blob, len);
 	buf_init(&out, MON_MSG_MAX);
 	if (!err)
 		err = put_match(&out, &match);

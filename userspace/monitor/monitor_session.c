@@ -9,6 +9,7 @@
 #include "core/core.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "monitor/chroot.h"
 #include "monitor/monitor_impl.h"
 #include "offload/ulp.h"
 #include "packet/packet.h"
@@ -49,9 +50,29 @@ static void send_disconnect(struct monitor *mon, const char *text)
 	packet_conn_exit(&pc);
 }
 
+/* Only a root directory that nobody but root can change is taken. */
+static int find_chroot(struct monitor *mon)
+{
+	const char *pattern = mon->conf->chroot_directory;
+	char why[512] = "no memory, or the name is too long";
+	int err = -ENOMEM;
+
+	if (!pattern)
+		return 0;
+	mon->chroot = authorized_keys_path(pattern, &mon->account);
+	if (mon->chroot)
+		err = chroot_check(mon->chroot, why, sizeof(why));
+	if (!err)
+		return 0;
+	log_error("ChrootDirectory of %s from %s port %u cannot be used: %s",
+		  mon->account.name, mon->peer_addr, mon->peer_port, why);
+	send_disconnect(mon, "the root directory is not available");
+	return err;
+}
+
 static int choose_path(struct monitor *mon, bool *attached, const char **reason)
 {
-	enum data_path path = mon->args->conf->data_path;
+	enum data_path path = mon->conf->data_path;
 	int err;
 
 	*attached = false;
@@ -85,7 +106,9 @@ int monitor_session(struct monitor *mon)
 	int status = 0;
 	int err;
 
-	err = choose_path(mon, &attached, &reason);
+	err = find_chroot(mon);
+	if (!err)
+		err = choose_path(mon, &attached, &reason);
 	if (err)
 		return 255;
 	err = monitor_start_session(mon, attached, reason);

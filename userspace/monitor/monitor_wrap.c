@@ -82,16 +82,21 @@ int mon_request_sign(int fd, const char *alg, const uint8_t *hash, size_t len,
 	return ask_string(fd, MON_REQ_SIGN, &req, sig);
 }
 
-int mon_request_user(int fd, const char *user)
+int mon_request_user(int fd, const char *user, unsigned int *max_auth_tries)
 {
 	struct buf req, ans;
+	uint32_t tries;
 	int err;
 
 	buf_init(&req, MON_MSG_MAX);
 	buf_put_cstring(&req, user);
 	err = ask(fd, MON_REQ_USER, &req, &ans);
 	if (!err)
+		err = buf_get_u32(&ans, &tries);
+	if (!err)
 		err = buf_end(&ans);
+	if (!err)
+		*max_auth_tries = tries;
 	buf_free(&ans);
 	return err;
 }
