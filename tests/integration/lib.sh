@@ -286,6 +286,9 @@ logged=0
 port=0
 spare=()	# "pid log processes descriptors" of other servers
 
+# Match blocks, for the end of the configuration.
+match=()
+
 # conf_write FILE PORT LINE...: our lines first, they win
 conf_write()
 {
@@ -315,6 +318,7 @@ conf_write()
 			echo "LogLevel VERBOSE"
 			echo "DataPath $KSSH_PATH"
 		fi
+		[ ${#match[@]} = 0 ] || printf '%s\n' "${match[@]}"
 	} | awk -v stock="${KSSH_SSHD:-}" '
 		tolower($1) == "datapath" && (stock || seen++) { next }
 		{ print }' >"$file"
