@@ -2,7 +2,10 @@
 /* Options of internal-sftp: how they are written, and what they do. */
 #include "conf/conf.h"
 #include "lib/mem.h"
+#include "log_lines.h"
 #include "sftp_client.h"
+
+#define RW (SSH_FXF_READ | SSH_FXF_WRITE)
 
 static char why[256];
 
@@ -274,6 +277,43 @@ TEST(refused_extensions_are_not_offered)
 	EXPECT_FALSE(has_sent(&cl, "posix-rename@openssh.com"));
 	EXPECT_TRUE(has_sent(&cl, "limits@openssh.com"));
 	client_close(&cl);
+}
+
+/* What such a server logs of a transfer, an open directory and its end. */
+static const char *log_of(struct log_lines *lines, const char *text)
+{
+	struct client_handle file, dir;
+	const uint8_t *p;
+	struct client cl;
+	size_t len;
+
+	log_lines_open(lines, LOG_LEVEL_INFO);
+	serve(&cl, text);
+	ASSERT_EQ(SSH_FX_OK, client_open_mode(&cl, "a\nb", RW | SSH_FXF_CREAT,
+					      0644, &file));
+	EXPECT_EQ(SSH_FX_OK, client_write(&cl, &file, 0, "12345", 5));
+	EXPECT_EQ(SSH_FX_OK, client_read(&cl, &file, 0, 3, &p, &len));
+	EXPECT_EQ(SSH_FX_OK, client_on_handle(&cl, SSH_FXP_CLOSE, &file));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
+		  client_open_file(&cl, "none", SSH_FXF_READ, &file));
+	EXPECT_EQ(SSH_FX_OK, client_opendir(&cl, ".", &dir));
+	client_close(&cl);
+	log_lines_read(lines);
+	log_lines_close(lines);
+	return lines->text;
+}
+
+TEST(opened_and_closed_files_are_logged_when_asked_for)
+{
+	static struct log_lines lines;
+
+	EXPECT_STREQ("open \"a\\x0ab\" flags READ,WRITE,CREATE mode 0644\n"
+		     "close \"a\\x0ab\" bytes read 3 written 5\n"
+		     "opendir \".\"\n"
+		     "forced closedir \".\"\n",
+		     log_of(&lines, "internal-sftp -l INFO"));
+	EXPECT_STREQ("", log_of(&lines, "internal-sftp"));
+	EXPECT_STREQ("", log_of(&lines, "internal-sftp -l ERROR"));
 }
 
 TEST_HARNESS_MAIN

@@ -39,9 +39,26 @@ test_serves_sftp_alone()
 	ksh_sftp <<<"put $scratch/file $home/forced" >/dev/null ||
 		tap_fail "sftp does not put"
 	tap_same "$scratch/file" "$home/forced"
-	# A command asked for is SFTP, too, and ends with its input.
 	ksh_ssh "touch $home/touched" </dev/null >/dev/null 2>&1 || rc=$?
+	tap_is "$rc" 1 "status of a command"
 	[ ! -e "$home/touched" ] || tap_fail "the client's command ran"
+}
+
+test_serves_sftp_with_the_options_of_the_key()
+{
+	local mark
+
+	with_key 'command="internal-sftp -R"'
+	echo data >"$scratch/file"
+	ksh_sftp <<<"put $scratch/file $home/refused" >/dev/null 2>&1 &&
+		tap_fail "a read-only server took a file"
+	[ ! -e "$home/refused" ] || tap_fail "wrote"
+	tap_ok ls ksh_sftp <<<"ls $home"
+	[ -z "${KSSH_SSHD:-}" ] || return 0
+	with_key 'command="internal-sftp -x"'
+	mark=$(log_mark)
+	ksh_sftp <<<pwd >/dev/null 2>&1 && tap_fail "an unknown option"
+	tap_has "$(log_since "$mark")" "internal-sftp of a key's command: .*-x"
 }
 
 test_refuses_options_it_does_not_know()

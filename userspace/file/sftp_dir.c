@@ -42,17 +42,21 @@ int sftp_opendir(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	if (err)
 		return err;
 	err = open_dir(path, &dir);
-	free(path);
 	if (err)
-		return err;
+		goto out;
 	handle = sftp_handle_alloc(&sftp->handles, SFTP_HANDLE_DIR);
 	if (!handle) {
 		closedir(dir);
-		return -EMFILE;
+		err = -EMFILE;
+		goto out;
 	}
 	handle->dir = dir;
 	handle->fd = dirfd(dir);
-	return sftp_reply_handle(sftp, req_id, handle);
+	sftp_log_opendir(sftp, handle, path);
+	err = sftp_reply_handle(sftp, req_id, handle);
+out:
+	free(path);
+	return err;
 }
 
 static void put_entry(struct sftp *sftp, const char *name,

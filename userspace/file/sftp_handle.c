@@ -36,7 +36,9 @@ static int close_slot(struct sftp_handle *handle)
 		err = closedir(handle->dir);
 	else
 		err = close(handle->fd);
-	return err ? -errno : 0;
+	err = err ? -errno : 0;
+	free(handle->name);
+	return err;
 }
 
 void sftp_handles_exit(struct sftp_handles *handles)
@@ -44,8 +46,10 @@ void sftp_handles_exit(struct sftp_handles *handles)
 	uint32_t i;
 
 	for (i = 0; i < handles->n; i++) {
-		if (handles->slot[i].kind != SFTP_HANDLE_FREE)
-			close_slot(&handles->slot[i]);
+		if (handles->slot[i].kind == SFTP_HANDLE_FREE)
+			continue;
+		sftp_log_close(&handles->slot[i], true);
+		close_slot(&handles->slot[i]);
 	}
 	free(handles->slot);
 	*handles = (struct sftp_handles){ 0 };

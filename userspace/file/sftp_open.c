@@ -64,6 +64,7 @@ static int open_handle(struct sftp *sftp, uint32_t req_id, const char *path,
 	handle->regular = !fstat(fd, &st) && S_ISREG(st.st_mode);
 	handle->small = handle->regular && st.st_size <= SFTP_SMALL_MAX;
 	handle->seekable = handle->regular || lseek(fd, 0, SEEK_CUR) >= 0;
+	sftp_log_open(sftp, handle, path, mode);
 	return sftp_reply_handle(sftp, req_id, handle);
 }
 
@@ -108,6 +109,7 @@ int sftp_close(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	err = sftp_handle_get(sftp, req, &handle);
 	if (err)
 		return err;
+	sftp_log_close(handle, false);
 	return sftp_handle_free(&sftp->handles, handle);
 }
 

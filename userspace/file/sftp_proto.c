@@ -489,6 +489,7 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 	sftp->has_umask = options->has_umask;
 	sftp->umask = options->umask;
 	sftp->refused = options->refused;
+	sftp->log_level = options->log_level;
 	if (options->start_dir) {
 		sftp->start_dir = strdup(options->start_dir);
 		if (!sftp->start_dir) {

@@ -67,6 +67,7 @@ static int read_copied(struct sftp *sftp, struct sftp_read *rd, uint32_t max)
 	sftp_reply_trim(sftp, len - n);
 	sftp_reply_patch(sftp, SFTP_DATA_HDR_LEN - 4, n);
 	sftp->bytes_sent += n;
+	rd->handle->bytes_read += n;
 	return sftp_reply_end(sftp);
 }
 
@@ -87,6 +88,7 @@ int sftp_read_go(struct sftp *sftp)
 	rd->active = false;
 	if (n > 0) {
 		sftp->bytes_sent += n;
+		rd->handle->bytes_read += n;
 		return 0;
 	}
 	if (!n) {

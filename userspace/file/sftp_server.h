@@ -12,6 +12,7 @@
 #include "channel/channel.h"
 #include "file/sftp_wire.h"
 #include "lib/buf.h"
+#include "lib/log.h"
 
 /* What limits@openssh.com tells; a READ for more gets this much. */
 #define SFTP_PACKET_MAX		(256 * 1024)
@@ -56,6 +57,9 @@ enum sftp_handle_kind {
  * @regular: may go through channel_send_file()
  * @small: but had better not
  * @seekable: takes pread() and pwrite()
+ * @name: for the log, NULL: nothing is logged
+ * @bytes_read: so far
+ * @bytes_written: so far
  */
 struct sftp_handle {
 	enum sftp_handle_kind kind;
@@ -67,6 +71,9 @@ struct sftp_handle {
 	bool regular;
 	bool small;
 	bool seekable;
+	char *name;
+	uint64_t bytes_read;
+	uint64_t bytes_written;
 };
 
 struct sftp_handles {
@@ -133,6 +140,7 @@ struct sftp_owner {
  * @has_umask: @umask counts
  * @umask: of files and directories that are made
  * @refused: bits of requests, sftp_request_bit()
+ * @log_level: from INFO on opened and closed files are logged
  * @start_dir: where relative names begin, NULL: working directory
  * @version: agreed on, 0 until SSH_FXP_INIT came
  * @running: inside serve(), which a call from the channel must not enter twice
@@ -153,6 +161,7 @@ struct sftp {
 	bool has_umask;
 	mode_t umask;
 	uint64_t refused;
+	enum log_level log_level;
 	char *start_dir;
 	uint32_t version;
 	bool running;
@@ -222,6 +231,14 @@ int sftp_handle_get(struct sftp *sftp, struct buf *req,
 		    struct sftp_handle **handle);
 int sftp_reply_handle(struct sftp *sftp, uint32_t req_id,
 		      const struct sftp_handle *handle);
+
+/* sftp_log.c */
+void sftp_log_open(struct sftp *sftp, struct sftp_handle *handle,
+		   const char *path, mode_t mode);
+void sftp_log_opendir(struct sftp *sftp, struct sftp_handle *handle,
+		      const char *path);
+/* @forced: by the end of the channel. */
+void sftp_log_close(const struct sftp_handle *handle, bool forced);
 
 /* sftp_open.c */
 int sftp_open(struct sftp *sftp, uint32_t req_id, struct buf *req);

@@ -88,6 +88,7 @@ ssize_t sftp_write_data(struct sftp *sftp, const uint8_t *p, size_t n)
 	if (data && !wr->err) {
 		wr->err = store(wr, p, data);
 		sftp->bytes_received += wr->err ? 0 : data;
+		wr->handle->bytes_written += wr->err ? 0 : data;
 	}
 	wr->left -= data;
 	skip = n - data < wr->skip ? n - data : wr->skip;
