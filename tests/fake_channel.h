@@ -16,6 +16,8 @@
 /**
  * struct fake_channel - a channel in memory
  * @ch: first, as for every data path
+ * @ring: for channel_again()
+ * @by_hand: its turns come from the test, else at once
  * @in: bytes from the peer
  * @in_len: how many
  * @in_off: consumed
@@ -36,6 +38,8 @@
  */
 struct fake_channel {
 	struct channel ch;
+	struct ring ring;
+	bool by_hand;
 	uint8_t *in;
 	size_t in_len;
 	size_t in_off;
@@ -184,13 +188,15 @@ static const struct channel_ops fake_ops = {
 static inline void fake_init(struct fake_channel *fake)
 {
 	memset(fake, 0, sizeof(*fake));
-	channel_init(&fake->ch, &fake_ops);
+	ring_init_poll(&fake->ring);
+	channel_init(&fake->ch, &fake_ops, &fake->ring);
 	fake->room = -1;
 }
 
 static inline void fake_exit(struct fake_channel *fake)
 {
 	fake_forget(fake);
+	ring_exit(&fake->ring);
 	free(fake->in);
 	free(fake->out);
 }
@@ -205,6 +211,18 @@ static inline void fake_send(struct fake_channel *fake, const void *p,
 	fake->in_len += len;
 }
 
+/* The turn that was asked for; false: none was. */
+static inline bool fake_turn(struct fake_channel *fake)
+{
+	return fake->ring.n_waits && !ring_wait_turn(&fake->ring);
+}
+
+static inline void fake_turns(struct fake_channel *fake)
+{
+	while (!fake->by_hand && fake_turn(fake))
+		;
+}
+
 /* @n more bytes arrive. */
 static inline void fake_arrive(struct fake_channel *fake, size_t n)
 {
@@ -212,6 +230,7 @@ static inline void fake_arrive(struct fake_channel *fake, size_t n)
 	if (fake->in_ready > fake->in_len)
 		fake->in_ready = fake->in_len;
 	channel_notify_readable(&fake->ch);
+	fake_turns(fake);
 }
 
 static inline void fake_arrive_all(struct fake_channel *fake)
@@ -227,12 +246,14 @@ static inline void fake_make_room(struct fake_channel *fake, int room)
 		return;
 	fake->want_write = false;
 	channel_notify_writable(&fake->ch);
+	fake_turns(fake);
 }
 
 static inline void fake_send_end(struct fake_channel *fake)
 {
 	fake->eof = true;
 	channel_notify_readable(&fake->ch);
+	fake_turns(fake);
 }
 
 #endif

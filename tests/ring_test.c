@@ -137,6 +137,37 @@ TEST_F(ring, timeout_completes)
 	EXPECT_EQ(-ETIME, seen.res);
 }
 
+static void again_and_again(struct ring_op *op, int res)
+{
+	struct seen *seen = container_of(op, struct seen, op);
+
+	seen->calls++;
+	ring_again(seen->ring, op);
+}
+
+TEST_F(ring, again_lets_others_have_their_turn)
+{
+	struct seen busy, seen;
+	int i;
+
+	seen_init(&busy, &self->ring);
+	busy.op.fn = again_and_again;
+	ring_again(&self->ring, &busy.op);
+	for (i = 0; i < 3; i++) {
+		seen_init(&seen, &self->ring);
+		self->ring.stop = false;
+		ring_poll(&self->ring, &seen.op, self->fds[0], POLLIN);
+		ASSERT_EQ(1, write(self->fds[1], "x", 1));
+		ASSERT_EQ(0, ring_run(&self->ring));
+		EXPECT_EQ(1, seen.calls);
+	}
+	EXPECT_LE(1, busy.calls);
+	ring_cancel(&self->ring, &busy.op);
+	self->ring.stop = false;
+	ASSERT_EQ(0, ring_run(&self->ring));
+	EXPECT_TRUE(ring_op_idle(&busy.op));
+}
+
 TEST_F(ring, cancelled_operation_is_not_called)
 {
 	struct seen seen, other;

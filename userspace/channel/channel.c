@@ -8,10 +8,22 @@
 #include "channel/conn.h"
 #include "lib/mem.h"
 
-void channel_init(struct channel *ch, const struct channel_ops *ops)
+static void again(struct ring_op *op, int res)
+{
+	struct channel *ch = op->arg;
+
+	(void)res;
+	if (ch->consumer && ch->consumer->again)
+		ch->consumer->again(ch, ch->arg);
+}
+
+void channel_init(struct channel *ch, const struct channel_ops *ops,
+		  struct ring *ring)
 {
 	memset(ch, 0, sizeof(*ch));
 	ch->ops = ops;
+	ch->ring = ring;
+	ch->again_op = (struct ring_op){ .fn = again, .arg = ch };
 	ch->status = CHANNEL_NO_STATUS;
 }
 
@@ -94,6 +106,12 @@ ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked)
 	return ch->ops->to_pipe(ch, pipe_fd, pipe_blocked);
 }
 
+void channel_again(struct channel *ch)
+{
+	if (ring_op_idle(&ch->again_op))
+		ring_again(ch->ring, &ch->again_op);
+}
+
 void channel_flush(struct channel *ch)
 {
 	ch->ops->flush(ch);
@@ -154,7 +172,7 @@ static bool reap_idle(struct reap *reap)
 {
 	struct channel *ch = container_of(reap, struct channel, reap);
 
-	return ch->ops->idle(ch);
+	return ring_op_idle(&ch->again_op) && ch->ops->idle(ch);
 }
 
 static void reap_free(struct reap *reap)
@@ -169,6 +187,7 @@ static void reap_free(struct reap *reap)
 
 void channel_release(struct channel *ch)
 {
+	ring_cancel(ch->ring, &ch->again_op);
 	ch->ops->detach(ch);
 	ch->reap.idle = reap_idle;
 	ch->reap.free = reap_free;

@@ -18,6 +18,7 @@ struct channel;
  * @readable: channel_peek() has news: bytes, end of file or an error. Called
  *	again only for more news
  * @writable: a call that answered -EAGAIN may be tried again
+ * @again: after channel_again(); may be NULL
  * @tx_done: after channel_send_eof(): all data and the EOF have left; may be
  *	NULL
  * @closed: the connection or the peer has ended the channel: last call, no
@@ -26,6 +27,7 @@ struct channel;
 struct channel_consumer {
 	void (*readable)(struct channel *ch, void *arg);
 	void (*writable)(struct channel *ch, void *arg);
+	void (*again)(struct channel *ch, void *arg);
 	void (*tx_done)(struct channel *ch, void *arg);
 	void (*closed)(struct channel *ch, void *arg);
 };
@@ -76,6 +78,11 @@ ssize_t channel_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 			  bool *pipe_blocked);
 ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked);
 
+/*
+ * There is more to do that waits for nothing: the consumer is called once, when
+ * others have had their turn.
+ */
+void channel_again(struct channel *ch);
 /* No held-back packet remains. */
 void channel_flush(struct channel *ch);
 /* We send no more; SSH_MSG_CHANNEL_EOF follows what is kept. */

@@ -24,7 +24,6 @@
 /**
  * struct channel_fd - a channel on descriptors
  * @ch: common part
- * @ring: the loop
  * @rx_fd: read from
  * @tx_fd: written to
  * @ext_fd: written to as stderr, or -1
@@ -47,7 +46,6 @@
  */
 struct channel_fd {
 	struct channel ch;
-	struct ring *ring;
 	int rx_fd;
 	int tx_fd;
 	int ext_fd;
@@ -82,13 +80,13 @@ static bool is_blocked(const struct channel_fd *cf)
 static void wait_rx(struct channel_fd *cf)
 {
 	if (ring_op_idle(&cf->rx_op) && cf->rx_fd >= 0)
-		ring_poll(cf->ring, &cf->rx_op, cf->rx_fd, POLLIN);
+		ring_poll(cf->ch.ring, &cf->rx_op, cf->rx_fd, POLLIN);
 }
 
 static void wait_tx(struct channel_fd *cf)
 {
 	if (ring_op_idle(&cf->tx_op) && cf->tx_fd >= 0)
-		ring_poll(cf->ring, &cf->tx_op, cf->tx_fd, POLLOUT);
+		ring_poll(cf->ch.ring, &cf->tx_op, cf->tx_fd, POLLOUT);
 }
 
 /* ---- RX ---- */
@@ -139,7 +137,7 @@ static void fd_discard(struct channel *ch)
 	cf->dropping = true;
 	cf->rx_off = 0;
 	cf->rx_len = 0;
-	ring_cancel(cf->ring, &cf->rx_op);
+	ring_cancel(cf->ch.ring, &cf->rx_op);
 	shutdown(cf->rx_fd, SHUT_RD);
 }
 
@@ -395,7 +393,7 @@ static ssize_t fd_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 	if (fd == cf->tx_fd)
 		wait_tx(cf);
 	else if (ring_op_idle(&cf->ext_op))
-		ring_poll(cf->ring, &cf->ext_op, fd, POLLOUT);
+		ring_poll(cf->ch.ring, &cf->ext_op, fd, POLLOUT);
 	return -EAGAIN;
 }
 
@@ -422,7 +420,7 @@ static void fd_peer_closed(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
 
-	ring_cancel(cf->ring, &cf->tx_op);
+	ring_cancel(cf->ch.ring, &cf->tx_op);
 	drop_kept(cf);
 }
 
@@ -430,9 +428,9 @@ static void fd_detach(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
 
-	ring_cancel(cf->ring, &cf->rx_op);
-	ring_cancel(cf->ring, &cf->tx_op);
-	ring_cancel(cf->ring, &cf->ext_op);
+	ring_cancel(cf->ch.ring, &cf->rx_op);
+	ring_cancel(cf->ch.ring, &cf->tx_op);
+	ring_cancel(cf->ch.ring, &cf->ext_op);
 	drop_kept(cf);
 	if (cf->tx_fd >= 0 && cf->tx_fd != cf->rx_fd)
 		close(cf->tx_fd);
@@ -489,8 +487,7 @@ int channel_fd_alloc(struct channel **ch, struct ring *ring, int rx_fd,
 			close(tx_fd);
 		return -ENOMEM;
 	}
-	channel_init(&cf->ch, &channel_fd_ops);
-	cf->ring = ring;
+	channel_init(&cf->ch, &channel_fd_ops, ring);
 	cf->rx_fd = rx_fd;
 	cf->tx_fd = tx_fd;
 	cf->ext_fd = -1;

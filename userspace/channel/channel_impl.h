@@ -5,6 +5,7 @@
 
 #include "channel/channel.h"
 #include "lib/buf.h"
+#include "stream/ring.h"
 
 struct conn;
 
@@ -60,6 +61,8 @@ struct channel_ops {
 /**
  * struct channel - common part, first member of each path's own structure
  * @ops: the data path
+ * @ring: the loop
+ * @again_op: for channel_again()
  * @conn: the connection, NULL for a channel on plain descriptors
  * @next: list of channels the peer has closed while their consumer goes on
  * @reap: how the memory goes
@@ -82,6 +85,8 @@ struct channel_ops {
  */
 struct channel {
 	const struct channel_ops *ops;
+	struct ring *ring;
+	struct ring_op again_op;
 	struct conn *conn;
 	struct channel *next;
 	struct reap reap;
@@ -103,7 +108,8 @@ struct channel {
 };
 
 /* channel.c: news from the data path */
-void channel_init(struct channel *ch, const struct channel_ops *ops);
+void channel_init(struct channel *ch, const struct channel_ops *ops,
+		  struct ring *ring);
 void channel_notify_readable(struct channel *ch);
 void channel_notify_writable(struct channel *ch);
 /* Data and EOF have left. */

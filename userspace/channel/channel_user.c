@@ -424,7 +424,7 @@ int channel_user_alloc(struct channel **ch, struct conn_user *cu,
 
 	if (!chu)
 		return -ENOMEM;
-	channel_init(&chu->ch, &channel_user_ops);
+	channel_init(&chu->ch, &channel_user_ops, &cu->conn->ring);
 	chu->cu = cu;
 	chu->rx_window.window = CONN_WINDOW;
 	chu->rx_window.max = CONN_WINDOW;

@@ -128,6 +128,20 @@ void ring_timeout(struct ring *ring, struct ring_op *op,
 	submit_op(ring, op, sqe);
 }
 
+void ring_again(struct ring *ring, struct ring_op *op)
+{
+	struct ring_wait wait = { op, RING_TIMEOUT, -1, 0, NULL, 0, 0 };
+	struct io_uring_sqe *sqe;
+
+	if (ring->use_poll) {
+		submit_wait(ring, &wait);
+		return;
+	}
+	sqe = get_sqe(ring);
+	io_uring_prep_nop(sqe);
+	submit_op(ring, op, sqe);
+}
+
 void ring_cancel(struct ring *ring, struct ring_op *op)
 {
 	struct io_uring_sqe *sqe;

@@ -77,9 +77,11 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 /* Completes with -ETIME; @ts must live until then. */
 void ring_timeout(struct ring *ring, struct ring_op *op,
 		  struct __kernel_timespec *ts);
+/* Completes in the next turn of the loop; @res says nothing. */
+void ring_again(struct ring *ring, struct ring_op *op);
 /*
- * Forget @op, its function is not called any more. A poll or timeout; the
- * memory of @op must stay until ring_op_idle().
+ * Forget @op, its function is not called any more. A poll, a timeout or
+ * ring_again(); the memory of @op must stay until ring_op_idle().
  */
 void ring_cancel(struct ring *ring, struct ring_op *op);
 
