@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* SSH_FXP_EXTENDED: the table of extensions, statvfs, limits. */
+/* SSH_FXP_EXTENDED: the table of extensions, statvfs, space, limits. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +61,43 @@ static int statvfs_handle(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	return reply_statvfs(sftp, req_id, &vfs);
 }
 
+static uint64_t blocks_bytes(const struct statvfs *vfs, fsblkcnt_t blocks)
+{
+	uint64_t bytes;
+
+	if (__builtin_mul_overflow(vfs->f_frsize, blocks, &bytes))
+		return UINT64_MAX;
+	return bytes;
+}
+
+/*
+ * draft-ietf-secsh-filexfer-extensions-00 4: what is there in all and to this
+ * user, used or not. 0 is what is not known.
+ */
+static int space_available(struct sftp *sftp, uint32_t req_id, struct buf *req)
+{
+	struct buf *buf = &sftp->reply;
+	struct statvfs vfs;
+	char *path;
+	int err;
+
+	err = sftp_path_get(sftp, req, &path);
+	if (err)
+		return err;
+	if (statvfs(path, &vfs))
+		err = -errno;
+	free(path);
+	if (err)
+		return err;
+	sftp_reply_begin(sftp, SSH_FXP_EXTENDED_REPLY, req_id);
+	buf_put_u64(buf, blocks_bytes(&vfs, vfs.f_blocks));
+	buf_put_u64(buf, blocks_bytes(&vfs, vfs.f_bfree));
+	buf_put_u64(buf, 0);
+	buf_put_u64(buf, blocks_bytes(&vfs, vfs.f_bavail));
+	buf_put_u32(buf, vfs.f_frsize);
+	return sftp_reply_end(sftp);
+}
+
 static int limits(struct sftp *sftp, uint32_t req_id, struct buf *req)
 {
 	(void)req;
@@ -72,6 +109,13 @@ static int limits(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	return sftp_reply_end(sftp);
 }
 
+/**
+ * struct extension - what to do with an extended request
+ * @name: in the request, and in SSH_FXP_VERSION
+ * @version: beside it there; NULL: that has another name for it
+ * @fn: its handler
+ * @writes: changes files: refused by a read-only server
+ */
 static const struct extension {
 	const char *name;
 	const char *version;
@@ -85,33 +129,38 @@ static const struct extension {
 	{ "fsync@openssh.com", "1", sftp_fsync, true },
 	{ "lsetstat@openssh.com", "1", sftp_lsetstat, true },
 	{ "limits@openssh.com", "1", limits, false },
+	{ "expand-path@openssh.com", "1", sftp_expand_path, false },
+	{ "copy-data", "1", sftp_copy_data, true },
+	{ "home-directory", "1", sftp_home_directory, false },
+	{ "users-groups-by-id@openssh.com", "1", sftp_names_by_id, false },
+	/* the request, too, for paramiko */
+	{ "check-file", "1", sftp_check_handle, false },
+	{ "check-file-handle", NULL, sftp_check_handle, false },
+	{ "check-file-name", NULL, sftp_check_name, false },
+	{ "space-available", "1", space_available, false },
 };
 
 _Static_assert(SFTP_EXTENSION_BIT0 + ARRAY_SIZE(extensions) < 64,
 	       "struct sftp.refused");
 
-/* Of OpenSSH's: to refuse what there is not is to do nothing. */
-static const char *const absent[] = {
-	"expand-path",
-	"copy-data",
-	"home-directory",
-	"users-groups-by-id",
-};
-
-uint64_t sftp_extension_bit(const char *name, size_t len)
+/* check-file-name and its like go by the name that is told, check-file. */
+static bool goes_by(const struct extension *ext, const char *name, size_t len)
 {
-	const char *have;
+	if (strlen(ext->name) < len || memcmp(ext->name, name, len))
+		return false;
+	return strcspn(ext->name, "@") == len ||
+	       (!ext->version && ext->name[len] == '-');
+}
+
+uint64_t sftp_extension_bits(const char *name, size_t len)
+{
+	uint64_t bits = 0;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(extensions); i++) {
-		have = extensions[i].name;
-		if (strcspn(have, "@") == len && !memcmp(have, name, len))
-			return 1ULL << (SFTP_EXTENSION_BIT0 + i);
-	}
-	for (i = 0; i < ARRAY_SIZE(absent); i++)
-		if (strlen(absent[i]) == len && !memcmp(absent[i], name, len))
-			return 1ULL << 63;
-	return 0;
+	for (i = 0; i < ARRAY_SIZE(extensions); i++)
+		if (goes_by(&extensions[i], name, len))
+			bits |= 1ULL << (SFTP_EXTENSION_BIT0 + i);
+	return bits;
 }
 
 static bool is_refused(const struct sftp *sftp, const struct extension *ext)
@@ -127,7 +176,7 @@ void sftp_extensions_put(struct sftp *sftp)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(extensions); i++) {
-		if (is_refused(sftp, &extensions[i]))
+		if (!extensions[i].version || is_refused(sftp, &extensions[i]))
 			continue;
 		buf_put_cstring(&sftp->reply, extensions[i].name);
 		buf_put_cstring(&sftp->reply, extensions[i].version);

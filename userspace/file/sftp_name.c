@@ -22,10 +22,10 @@ static void keep_owner(struct sftp_owner *owner, uint32_t id, const char *name)
 {
 	owner->valid = true;
 	owner->id = id;
-	if (name && *name && strlen(name) < sizeof(owner->name))
+	if (name && strlen(name) < sizeof(owner->name))
 		strcpy(owner->name, name);
 	else
-		snprintf(owner->name, sizeof(owner->name), "%u", id);
+		*owner->name = '\0';
 }
 
 const char *sftp_user_name(struct sftp *sftp, uint32_t uid)
@@ -50,6 +50,15 @@ const char *sftp_group_name(struct sftp *sftp, uint32_t gid)
 		keep_owner(owner, gid, gr ? gr->gr_name : NULL);
 	}
 	return owner->name;
+}
+
+/* The number of what has no name. */
+static const char *name_or(const char *name, uint32_t id, char num[16])
+{
+	if (*name)
+		return name;
+	snprintf(num, 16, "%u", id);
+	return num;
 }
 
 static char type_char(mode_t mode)
@@ -123,6 +132,7 @@ static void time_str(char *str, size_t len, time_t t, time_t now)
 size_t sftp_longname(struct sftp *sftp, char *line, const char *name,
 		     const struct stat *st, time_t now)
 {
+	char uid[16], gid[16];
 	char when[32];
 	char mode[11];
 	int n;
@@ -131,8 +141,9 @@ size_t sftp_longname(struct sftp *sftp, char *line, const char *name,
 	time_str(when, sizeof(when), st->st_mtime, now);
 	n = snprintf(line, SFTP_LONGNAME_MAX, "%s %3lu %-8s %-8s %8lld %s %s",
 		     mode, (unsigned long)st->st_nlink,
-		     sftp_user_name(sftp, st->st_uid),
-		     sftp_group_name(sftp, st->st_gid), (long long)st->st_size,
-		     when, name);
+		     name_or(sftp_user_name(sftp, st->st_uid), st->st_uid, uid),
+		     name_or(sftp_group_name(sftp, st->st_gid), st->st_gid,
+			     gid),
+		     (long long)st->st_size, when, name);
 	return n < SFTP_LONGNAME_MAX ? n : SFTP_LONGNAME_MAX - 1;
 }

@@ -32,7 +32,7 @@ static int open_flags(uint32_t pflags)
  * every channel of the connection. Reads and writes of such a file that would
  * wait fail, too. Only a lease on a regular file is waited for.
  */
-static int open_file(const char *path, int flags, mode_t mode)
+int sftp_open_file(const char *path, int flags, mode_t mode)
 {
 	struct stat st;
 	int fd;
@@ -54,7 +54,7 @@ static int open_handle(struct sftp *sftp, uint32_t req_id, const char *path,
 	handle = sftp_handle_alloc(&sftp->handles, SFTP_HANDLE_FILE);
 	if (!handle)
 		return -EMFILE;
-	fd = open_file(path, flags, mode);
+	fd = sftp_open_file(path, flags, mode);
 	if (fd < 0) {
 		(void)sftp_handle_free(&sftp->handles, handle);
 		return fd;

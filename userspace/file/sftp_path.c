@@ -61,8 +61,8 @@ static int get_two(struct sftp *sftp, struct buf *req, char **from, char **to)
 	return err;
 }
 
-static int reply_name(struct sftp *sftp, uint32_t req_id, const char *name,
-		      size_t len)
+int sftp_reply_name(struct sftp *sftp, uint32_t req_id, const char *name,
+		    size_t len)
 {
 	static const struct sftp_attrs none;
 
@@ -160,25 +160,33 @@ out:
 	return err < 0 ? err : 0;
 }
 
+int sftp_reply_resolved(struct sftp *sftp, uint32_t req_id, const char *path)
+{
+	char *resolved;
+	int err;
+
+	err = sftp_path_resolve(path, &resolved);
+	if (err)
+		return err;
+	err = sftp_reply_name(sftp, req_id, resolved, strlen(resolved));
+	free(resolved);
+	return err;
+}
+
 /*
  * draft 6.11: "The SSH_FXP_REALPATH request can be used to have the server
  * canonicalize any given path name to an absolute path."
  */
 int sftp_realpath(struct sftp *sftp, uint32_t req_id, struct buf *req)
 {
-	char *resolved;
 	char *path;
 	int err;
 
 	err = sftp_path_get(sftp, req, &path);
 	if (err)
 		return err;
-	err = sftp_path_resolve(path, &resolved);
+	err = sftp_reply_resolved(sftp, req_id, path);
 	free(path);
-	if (err)
-		return err;
-	err = reply_name(sftp, req_id, resolved, strlen(resolved));
-	free(resolved);
 	return err;
 }
 
@@ -198,7 +206,7 @@ int sftp_readlink(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	n = readlink(path, target, sizeof(target));
 	err = n < 0 ? -errno : 0;
 	free(path);
-	return err ? err : reply_name(sftp, req_id, target, n);
+	return err ? err : sftp_reply_name(sftp, req_id, target, n);
 }
 
 /*

@@ -87,7 +87,7 @@ uint64_t sftp_request_bit(const char *name, size_t len)
 		if (have && strlen(have) == len && !memcmp(have, name, len))
 			return 1ULL << i;
 	}
-	return sftp_extension_bit(name, len);
+	return sftp_extension_bits(name, len);
 }
 
 /* ---- answers ---- */
@@ -176,6 +176,18 @@ static int push_replies(struct sftp *sftp, unsigned int flags)
 	return 0;
 }
 
+/* Nothing can be taken: let all answers go. */
+static int go_idle(struct sftp *sftp)
+{
+	int err = push_replies(sftp, 0);
+
+	if (!err && sftp->held) {
+		sftp->held = false;
+		channel_flush(sftp->ch);
+	}
+	return err;
+}
+
 /* 0: the next request may be taken; -EAGAIN: not yet; other -errno: dead */
 static int push_output(struct sftp *sftp)
 {
@@ -185,6 +197,14 @@ static int push_output(struct sftp *sftp)
 		err = push_replies(sftp, CHANNEL_MORE);
 		if (!err)
 			err = sftp_read_go(sftp);
+		if (err)
+			return err;
+	}
+	if (sftp->job.step) {
+		/* It may take long: nobody is to wait for it. */
+		err = go_idle(sftp);
+		if (!err || err == -EAGAIN)
+			err = sftp_job_go(sftp);
 		if (err)
 			return err;
 	}
@@ -358,18 +378,6 @@ static ssize_t take_input(struct sftp *sftp, const uint8_t *p, size_t n)
 	return err ? err : need;
 }
 
-/* Nothing can be taken: let all answers go. */
-static int go_idle(struct sftp *sftp)
-{
-	int err = push_replies(sftp, 0);
-
-	if (!err && sftp->held) {
-		sftp->held = false;
-		channel_flush(sftp->ch);
-	}
-	return err;
-}
-
 /* 0: end of file; -EAGAIN: nothing to do now; other -errno: broken off */
 static int serve(struct sftp *sftp)
 {
@@ -405,6 +413,7 @@ static void free_sftp(struct sftp *sftp)
 	log_verbose("sftp: %llu bytes read, %llu bytes written",
 		    (unsigned long long)sftp->bytes_sent,
 		    (unsigned long long)sftp->bytes_received);
+	sftp_job_end(sftp);
 	sftp_handles_exit(&sftp->handles);
 	buf_free(&sftp->in);
 	buf_free(&sftp->reply);
@@ -440,6 +449,15 @@ static void readable(struct channel *ch, void *arg)
 	run(arg);
 }
 
+static void again(struct channel *ch, void *arg)
+{
+	struct sftp *sftp = arg;
+
+	(void)ch;
+	sftp->work = 0;
+	run(sftp);
+}
+
 static void closed(struct channel *ch, void *arg)
 {
 	struct sftp *sftp = arg;
@@ -453,6 +471,7 @@ static void closed(struct channel *ch, void *arg)
 static const struct channel_consumer consumer = {
 	.readable = readable,
 	.writable = readable,
+	.again = again,
 	.closed = closed,
 };
 

@@ -12,6 +12,7 @@
 #include "channel/channel.h"
 #include "file/sftp_wire.h"
 #include "lib/buf.h"
+#include "lib/crypto.h"
 #include "lib/log.h"
 
 /* What limits@openssh.com tells; a READ for more gets this much. */
@@ -123,10 +124,103 @@ struct sftp_write {
 	int err;
 };
 
+/*
+ * What jobs do in a turn of the loop, in bytes of files: then the others of the
+ * connection have theirs. Beginning one counts, too.
+ */
+#define SFTP_TURN_MAX		(1024 * 1024)
+#define SFTP_JOB_COST		(64 * 1024)
+
+/**
+ * struct sftp_copy - a copy-data
+ * @from: file to read
+ * @to: file to write
+ * @from_off: where to go on
+ * @to_off: where to go on
+ * @left: bytes to copy
+ * @to_eof: or fewer, if the file ends before
+ * @plain: by reading and writing
+ */
+struct sftp_copy {
+	int from;
+	int to;
+	uint64_t from_off;
+	uint64_t to_off;
+	uint64_t left;
+	bool to_eof;
+	bool plain;
+};
+
+/**
+ * struct sftp_check - a check-file
+ * @fd: file to read
+ * @own_fd: it is closed at the end
+ * @off: where to go on
+ * @left: bytes of the range, if the file has them
+ * @block_size: bytes one hash is over, 0: all
+ * @block_left: of the one at hand
+ * @algorithm: name of the hash
+ * @md: the hash
+ * @ctx: the hash of the block at hand
+ * @hashes: of the blocks before it
+ */
+struct sftp_check {
+	int fd;
+	bool own_fd;
+	uint64_t off;
+	uint64_t left;
+	uint32_t block_size;
+	uint64_t block_left;
+	const char *algorithm;
+	const EVP_MD *md;
+	EVP_MD_CTX *ctx;
+	struct buf hashes;
+};
+
+#define SFTP_IDS_MAX		1024
+
+/**
+ * struct sftp_ids - a users-groups-by-id
+ * @id: users, then groups
+ * @n_users: how many
+ * @n: and with the groups
+ * @done: looked up
+ * @names: of those, as strings
+ * @users_len: bytes of the users' in @names
+ */
+struct sftp_ids {
+	uint32_t id[SFTP_IDS_MAX];
+	size_t n_users;
+	size_t n;
+	size_t done;
+	struct buf names;
+	size_t users_len;
+};
+
+struct sftp;
+
+/**
+ * struct sftp_job - a request that may take many turns of the loop
+ * @step: does a part of it: -EINPROGRESS, or what a handler returns; NULL:
+ *	there is no job. What it does it adds to sftp->work
+ * @end: releases what the job holds, may be NULL
+ * @req_id: whose it is
+ */
+struct sftp_job {
+	int (*step)(struct sftp *sftp);
+	void (*end)(struct sftp *sftp);
+	uint32_t req_id;
+	union {
+		struct sftp_copy copy;
+		struct sftp_check check;
+		struct sftp_ids ids;
+	};
+};
+
 #define SFTP_OWNERS		64
 #define SFTP_OWNER_MAX		64
 
-/* Names of users and groups; asking for them may be slow. */
+/* Names of users and groups, "" for none; asking for them may be slow. */
 struct sftp_owner {
 	bool valid;
 	uint32_t id;
@@ -154,6 +248,7 @@ struct sftp_owner {
  * @reply: answers not taken by the channel yet, and the one being made
  * @reply_len: end of the last one that is complete
  * @gathered: bytes of requests taken since @reply was empty
+ * @work: what jobs have done in this turn of the loop
  */
 struct sftp {
 	struct channel *ch;
@@ -177,6 +272,8 @@ struct sftp {
 	size_t gathered;
 	struct sftp_read read;
 	struct sftp_write write;
+	size_t work;
+	struct sftp_job job;
 	struct sftp_handles handles;
 	struct sftp_owner users[SFTP_OWNERS];
 	struct sftp_owner groups[SFTP_OWNERS];
@@ -205,6 +302,16 @@ void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v);
 void sftp_reply_trim(struct sftp *sftp, size_t n);
 /* Flags of the next answer: may its packet wait for one behind it? */
 unsigned int sftp_tx_flags(struct sftp *sftp);
+
+/* sftp_job.c */
+/* Begin a job, whose state is filled: SFTP_ANSWERED. */
+int sftp_job_start(struct sftp *sftp, uint32_t req_id,
+		   int (*step)(struct sftp *sftp),
+		   void (*end)(struct sftp *sftp));
+/* Go on with sftp->job: 0 it is done; -EAGAIN; other -errno: dead. */
+int sftp_job_go(struct sftp *sftp);
+/* It is over, done or not. */
+void sftp_job_end(struct sftp *sftp);
 
 /* sftp_status.c */
 uint32_t sftp_status_of(int err);
@@ -241,6 +348,8 @@ void sftp_log_opendir(struct sftp *sftp, struct sftp_handle *handle,
 void sftp_log_close(const struct sftp_handle *handle, bool forced);
 
 /* sftp_open.c */
+/* open(2) that does not wait: descriptor or -errno. */
+int sftp_open_file(const char *path, int flags, mode_t mode);
 int sftp_open(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_close(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_fsync(struct sftp *sftp, uint32_t req_id, struct buf *req);
@@ -270,6 +379,7 @@ int sftp_fsetstat(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
 /* sftp_name.c */
 #define SFTP_LONGNAME_MAX	512	/* owners, and a name of 255 bytes */
+/* "": there is none. */
 const char *sftp_user_name(struct sftp *sftp, uint32_t uid);
 const char *sftp_group_name(struct sftp *sftp, uint32_t gid);
 void sftp_mode_str(char str[11], mode_t mode);
@@ -288,6 +398,11 @@ int sftp_rmdir(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_path_get(struct sftp *sftp, struct buf *req, char **path);
 /* The last component need not exist. 0 or -errno; freed by the caller. */
 int sftp_path_resolve(const char *path, char **resolved);
+/* One name, without attributes. */
+int sftp_reply_name(struct sftp *sftp, uint32_t req_id, const char *name,
+		    size_t len);
+/* As REALPATH answers, for @path. */
+int sftp_reply_resolved(struct sftp *sftp, uint32_t req_id, const char *path);
 int sftp_realpath(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_readlink(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_symlink(struct sftp *sftp, uint32_t req_id, struct buf *req);
@@ -296,12 +411,24 @@ int sftp_rename(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_posix_rename(struct sftp *sftp, uint32_t req_id, struct buf *req);
 int sftp_remove(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
+/* sftp_copy.c */
+int sftp_copy_data(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_check.c */
+int sftp_check_handle(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_check_name(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
+/* sftp_user.c */
+int sftp_expand_path(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_home_directory(struct sftp *sftp, uint32_t req_id, struct buf *req);
+int sftp_names_by_id(struct sftp *sftp, uint32_t req_id, struct buf *req);
+
 /* sftp_extended.c */
 int sftp_extended(struct sftp *sftp, uint32_t req_id, struct buf *req);
 /* Name and version of each extension that is not refused, for the answer. */
 void sftp_extensions_put(struct sftp *sftp);
-/* Bit of an extension's name without its domain; 0: there is none. */
+/* Bits of an extension's name without its domain; 0: there is none. */
 #define SFTP_EXTENSION_BIT0	32
-uint64_t sftp_extension_bit(const char *name, size_t len);
+uint64_t sftp_extension_bits(const char *name, size_t len);
 
 #endif
