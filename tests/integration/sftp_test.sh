@@ -135,6 +135,44 @@ rmdir $far/d"
 	[ ! -e "$far/d" ] || tap_fail "the folder is still there"
 }
 
+test_copies_on_the_server()
+{
+	make_data "$far/src" "$((mib / 4))"
+	tap_ok copy sftp_batch "copy $far/src $far/dst
+cp $far/dst $far/dst2"
+	tap_same "$far/src" "$far/dst"
+	tap_same "$far/src" "$far/dst2"
+	sftp_batch "cp $far/not-here $far/dst" && tap_fail "no error"
+	tap_same "$far/src" "$far/dst"
+	rm -f "$far/src" "$far/dst" "$far/dst2"
+}
+
+test_knows_homes()
+{
+	local home
+
+	home=$(getent passwd "$user" | cut -d: -f6)
+	echo near >"$near/in-home"
+	tap_ok put ksh_scp -s "$near/in-home" "R:~$user/kssh-test-home"
+	tap_is "$(cat "$home/kssh-test-home")" near
+	tap_ok get ksh_scp -s 'R:~/kssh-test-home' "$near/from-home"
+	tap_is "$(cat "$near/from-home")" near
+	ksh_scp -s 'R:~no-such-user/f' "$near/x" && tap_fail "no error"
+	rm -f "$home/kssh-test-home"
+}
+
+# A hash that would take hours, by paramiko.
+test_goes_on_beside_a_long_request()
+{
+	python3 -c 'import paramiko' 2>/dev/null ||
+		{ tap_skip "no paramiko"; return; }
+	truncate -s 4T "$far/endless"
+	ours "$far/endless"
+	tap_ok paramiko timeout "$hang" python3 "$here/paramiko_long.py" \
+		"$port" "$user" "$scratch/id" "$far"
+	rm -f "$far/endless"
+}
+
 test_replaces_on_rename()
 {
 	echo old >"$far/old"

@@ -336,6 +336,19 @@ def test_openssh_asks_for_free_space(tmp):
     same(int(out[-2].split()[0]), vfs.f_blocks * vfs.f_frsize // 1024)
 
 
+def test_openssh_copies_on_the_server(tmp):
+    data = random.Random(5).randbytes((5 << 20) + 7)
+    with open(f"{tmp}/f", "wb") as f:
+        f.write(data)
+    os.chmod(f"{tmp}/f", 0o640)
+    sftp(f"copy {tmp}/f {tmp}/g\ncp {tmp}/g {tmp}/h\n")
+    same(digest(f"{tmp}/g"), digest(f"{tmp}/f"))
+    same(digest(f"{tmp}/h"), digest(f"{tmp}/f"))
+    out = sftp(f"cp {tmp}/f {tmp}/i\n", server=("-R",), want=1)
+    check("ermission denied" in out, out)
+    check(not os.path.exists(f"{tmp}/i"), "made there")
+
+
 def test_openssh_on_a_read_only_server(tmp):
     with open(f"{tmp}/f", "w") as f:
         f.write("kept")
@@ -371,6 +384,23 @@ def test_paramiko_transfers(tmp):
         parts = [(5000000, 70000), (0, 1), (6 << 20, 100), (1, 300000)]
         for (off, size), got in zip(parts, f.readv(parts)):
             check(got == data[off:off + size], f"readv {off} {size}")
+    server.end()
+
+
+def test_paramiko_hashes(tmp):
+    server, client = paramiko_client()
+    data = random.Random(6).randbytes((3 << 20) + 5)
+    with open(f"{tmp}/f", "wb") as f:
+        f.write(data)
+    with client.open(f"{tmp}/f", "rb") as f:
+        for name in ("md5", "sha1", "sha256", "sha512"):
+            same(f.check(name), hashlib.new(name, data).digest(), name)
+        same(f.check("sha1", 1000, 2000),
+             hashlib.sha1(data[1000:3000]).digest())
+        blocks = [data[i:i + 1048576] for i in range(0, len(data), 1048576)]
+        same(f.check("md5", block_size=1048576),
+             b"".join(hashlib.md5(b).digest() for b in blocks))
+        fails_with(None, f.check, "crc32")
     server.end()
 
 
