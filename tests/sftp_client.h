@@ -54,10 +54,10 @@ static inline int client_remove(const char *path, const struct stat *st,
 	return remove(path);
 }
 
-static inline void client_open(struct client *cl, bool read_only, size_t piece)
+static inline void client_start(struct client *cl,
+				const struct sftp_options *options,
+				size_t piece)
 {
-	struct sftp_options options = { .read_only = read_only };
-
 	memset(cl, 0, sizeof(*cl));
 	fake_init(&cl->fake);
 	cl->fake.piece = piece;
@@ -66,7 +66,14 @@ static inline void client_open(struct client *cl, bool read_only, size_t piece)
 	ASSERT_NOT_NULL(mkdtemp(cl->dir));
 	ASSERT_EQ(0, chdir(cl->dir));
 	umask(022);
-	ASSERT_EQ(0, sftp_start(&cl->fake.ch, &options));
+	ASSERT_EQ(0, sftp_start(&cl->fake.ch, options));
+}
+
+static inline void client_open(struct client *cl, bool read_only, size_t piece)
+{
+	struct sftp_options options = { .read_only = read_only };
+
+	client_start(cl, &options, piece);
 }
 
 static inline void client_close(struct client *cl)

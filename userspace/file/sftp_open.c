@@ -118,9 +118,10 @@ int sftp_fsync(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	struct sftp_handle *handle;
 	int err;
 
-	(void)req_id;
 	err = sftp_handle_get(sftp, req, &handle);
 	if (err)
 		return err;
+	if (sftp->ring && !sftp_aio_fsync(sftp, req_id, handle->fd))
+		return SFTP_ANSWERED;
 	return fsync(handle->fd) ? -errno : 0;
 }

@@ -200,6 +200,9 @@ static int push_output(struct sftp *sftp)
 		if (err)
 			return err;
 	}
+	err = sftp_aio_push(sftp);
+	if (err)
+		return err;
 	if (sftp->job.step) {
 		/* It may take long: nobody is to wait for it. */
 		err = go_idle(sftp);
@@ -378,6 +381,20 @@ static ssize_t take_input(struct sftp *sftp, const uint8_t *p, size_t n)
 	return err ? err : need;
 }
 
+/* Must what begins or goes on at @p wait for file I/O under way? */
+static bool must_wait(const struct sftp *sftp, const uint8_t *p, size_t n)
+{
+	size_t have = buf_len(&sftp->in);
+
+	if (!sftp->aio_ops || sftp->write.active)
+		return false;
+	if (have >= FRAME_HDR_LEN)
+		return sftp_aio_blocks(sftp, buf_data(&sftp->in)[4]);
+	if (have + n >= FRAME_HDR_LEN)
+		return sftp_aio_blocks(sftp, p[4 - have]);
+	return false;
+}
+
 /* 0: end of file; -EAGAIN: nothing to do now; other -errno: broken off */
 static int serve(struct sftp *sftp)
 {
@@ -392,6 +409,8 @@ static int serve(struct sftp *sftp)
 		if (err)
 			return err;
 		n = sftp->input_none ? -EAGAIN : channel_peek(sftp->ch, &p);
+		if (n > 0 ? must_wait(sftp, p, n) : !n && sftp->aio_ops)
+			n = -EAGAIN;
 		if (n <= 0) {
 			err = go_idle(sftp);
 			return err ? err : (int)n;
@@ -414,6 +433,7 @@ static void free_sftp(struct sftp *sftp)
 		    (unsigned long long)sftp->bytes_sent,
 		    (unsigned long long)sftp->bytes_received);
 	sftp_job_end(sftp);
+	sftp_aio_exit(sftp);
 	sftp_handles_exit(&sftp->handles);
 	buf_free(&sftp->in);
 	buf_free(&sftp->reply);
@@ -421,7 +441,7 @@ static void free_sftp(struct sftp *sftp)
 	free(sftp);
 }
 
-static void run(struct sftp *sftp)
+void sftp_run(struct sftp *sftp)
 {
 	int err;
 
@@ -446,7 +466,7 @@ static void run(struct sftp *sftp)
 static void readable(struct channel *ch, void *arg)
 {
 	(void)ch;
-	run(arg);
+	sftp_run(arg);
 }
 
 static void again(struct channel *ch, void *arg)
@@ -455,7 +475,7 @@ static void again(struct channel *ch, void *arg)
 
 	(void)ch;
 	sftp->work = 0;
-	run(sftp);
+	sftp_run(sftp);
 }
 
 static void closed(struct channel *ch, void *arg)
@@ -504,6 +524,7 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 	if (!sftp)
 		return -ENOMEM;
 	sftp->ch = ch;
+	sftp->ring = options->ring;
 	sftp->read_only = options->read_only;
 	sftp->has_umask = options->has_umask;
 	sftp->umask = options->umask;

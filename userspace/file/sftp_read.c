@@ -6,8 +6,8 @@
 #include "core/core.h"
 #include "file/sftp_server.h"
 
-static void fill_data_hdr(uint8_t hdr[SFTP_DATA_HDR_LEN], uint32_t req_id,
-			  uint32_t n)
+void sftp_fill_data_hdr(uint8_t hdr[SFTP_DATA_HDR_LEN], uint32_t req_id,
+			uint32_t n)
 {
 	kssh_put_be32(hdr, SFTP_DATA_HDR_LEN - 4 + n);
 	hdr[4] = SSH_FXP_DATA;
@@ -19,7 +19,7 @@ static void fill(void *arg, uint8_t *hdr, size_t n)
 {
 	const struct sftp_read *rd = arg;
 
-	fill_data_hdr(hdr, rd->req_id, n);
+	sftp_fill_data_hdr(hdr, rd->req_id, n);
 }
 
 /* What splice cannot take, or there is no descriptor left for its pipe. */
@@ -130,6 +130,8 @@ int sftp_read(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	/* Nothing asked for is nothing given, not end of file. */
 	if (!rd->handle->regular || !rd->len)
 		return read_copied(sftp, rd, SFTP_SPECIAL_MAX);
+	if (sftp_aio_wants(sftp, rd) && !sftp_aio_read(sftp, rd))
+		return SFTP_ANSWERED;
 	if (rd->handle->small)
 		return read_copied(sftp, rd, SFTP_SMALL_MAX);
 	rd->active = true;

@@ -14,6 +14,7 @@
 #include "lib/buf.h"
 #include "lib/crypto.h"
 #include "lib/log.h"
+#include "stream/ring.h"
 
 /* What limits@openssh.com tells; a READ for more gets this much. */
 #define SFTP_PACKET_MAX		(256 * 1024)
@@ -61,6 +62,7 @@ enum sftp_handle_kind {
  * @name: for the log, NULL: nothing is logged
  * @bytes_read: so far
  * @bytes_written: so far
+ * @warm: how often in a row what was asked for was in the page cache
  */
 struct sftp_handle {
 	enum sftp_handle_kind kind;
@@ -75,6 +77,7 @@ struct sftp_handle {
 	char *name;
 	uint64_t bytes_read;
 	uint64_t bytes_written;
+	unsigned int warm;
 };
 
 struct sftp_handles {
@@ -230,6 +233,7 @@ struct sftp_owner {
 /**
  * struct sftp - a server on its channel
  * @ch: the channel
+ * @ring: the loop, NULL: it does no file I/O
  * @read_only: refuse what changes files
  * @has_umask: @umask counts
  * @umask: of files and directories that are made
@@ -249,9 +253,13 @@ struct sftp_owner {
  * @reply_len: end of the last one that is complete
  * @gathered: bytes of requests taken since @reply was empty
  * @work: what jobs have done in this turn of the loop
+ * @aio_ops: operations under way or done and not answered
+ * @aio_done: of those done
+ * @aio_bytes: memory that they hold
  */
 struct sftp {
 	struct channel *ch;
+	struct ring *ring;
 	bool read_only;
 	bool has_umask;
 	mode_t umask;
@@ -270,6 +278,9 @@ struct sftp {
 	struct buf reply;
 	size_t reply_len;
 	size_t gathered;
+	unsigned int aio_ops;
+	unsigned int aio_done;
+	size_t aio_bytes;
 	struct sftp_read read;
 	struct sftp_write write;
 	size_t work;
@@ -302,6 +313,8 @@ void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v);
 void sftp_reply_trim(struct sftp *sftp, size_t n);
 /* Flags of the next answer: may its packet wait for one behind it? */
 unsigned int sftp_tx_flags(struct sftp *sftp);
+/* Something has come that may let the server go on; it may be gone after. */
+void sftp_run(struct sftp *sftp);
 
 /* sftp_job.c */
 /* Begin a job, whose state is filled: SFTP_ANSWERED. */
@@ -356,8 +369,23 @@ int sftp_fsync(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
 /* sftp_read.c */
 int sftp_read(struct sftp *sftp, uint32_t req_id, struct buf *req);
+void sftp_fill_data_hdr(uint8_t hdr[SFTP_DATA_HDR_LEN], uint32_t req_id,
+			uint32_t n);
 /* Go on with sftp->read: 0 it is done; -EAGAIN; other -errno: dead. */
 int sftp_read_go(struct sftp *sftp);
+
+/* sftp_aio.c */
+/* Would this READ wait for a disk? */
+bool sftp_aio_wants(struct sftp *sftp, const struct sftp_read *rd);
+/* Begin; answered when it is done. 0 or -ENOMEM. */
+int sftp_aio_read(struct sftp *sftp, const struct sftp_read *rd);
+int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd);
+/* Must a request of this type wait until what is under way is done? */
+bool sftp_aio_blocks(const struct sftp *sftp, uint8_t type);
+/* Answer what is done. 0; -EAGAIN; other -errno: dead. */
+int sftp_aio_push(struct sftp *sftp);
+/* The server goes; what is under way ends by itself. */
+void sftp_aio_exit(struct sftp *sftp);
 
 /* sftp_write.c */
 int sftp_write(struct sftp *sftp, uint32_t req_id, struct buf *req);

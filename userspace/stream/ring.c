@@ -112,6 +112,23 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 	submit_op(ring, op, sqe);
 }
 
+void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf,
+	       size_t len, uint64_t off)
+{
+	struct io_uring_sqe *sqe = get_sqe(ring);
+
+	io_uring_prep_read(sqe, fd, buf, len, off);
+	submit_op(ring, op, sqe);
+}
+
+void ring_fsync(struct ring *ring, struct ring_op *op, int fd)
+{
+	struct io_uring_sqe *sqe = get_sqe(ring);
+
+	io_uring_prep_fsync(sqe, fd, 0);
+	submit_op(ring, op, sqe);
+}
+
 void ring_timeout(struct ring *ring, struct ring_op *op,
 		  struct __kernel_timespec *ts)
 {

@@ -74,6 +74,10 @@ void ring_recv(struct ring *ring, struct ring_op *op, int fd, void *buf,
 	       size_t len);
 void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 	       size_t len, int flags);
+/* Files; without io_uring there is none of this. */
+void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf,
+	       size_t len, uint64_t off);
+void ring_fsync(struct ring *ring, struct ring_op *op, int fd);
 /* Completes with -ETIME; @ts must live until then. */
 void ring_timeout(struct ring *ring, struct ring_op *op,
 		  struct __kernel_timespec *ts);

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What a disk would make the whole connection wait for, done by io_uring
+ * meanwhile: READ of what is not in the page cache, fsync@openssh.com.
+ *
+ * draft 3: "the server may process non-overlapping read/write requests to the
+ * same file in parallel, but overlapping reads and writes cannot be reordered
+ * or parallelized": while something is under way only requests that change
+ * nothing are taken, so that READs overlap with each other and are answered as
+ * their data come.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include "file/sftp_server.h"
+#include "stream/ring.h"
+
+#define AIO_OPS_MAX	64
+#define AIO_BYTES_MAX	(4 * 1024 * 1024)
+/* A file found in the cache so often in a row is asked seldom. */
+#define WARM_SURE	4
+#define WARM_SKIP	16
+
+/**
+ * struct sftp_aio - an operation under way, or done and not answered
+ * @op: in the ring
+ * @next: of all there are, so that they are found when the process ends
+ * @prev: where @next of the one before is
+ * @sftp: its server, NULL: gone
+ * @req_id: request
+ * @slot: of its handle, which is not closed before the answer
+ * @fd: file; the kernel holds it
+ * @off: where to read, moves on
+ * @len: bytes of @data that are wanted; 0: fsync
+ * @got: bytes that are there
+ * @err: -errno it ended by
+ * @done: to be answered
+ * @data: header of the answer, then the bytes
+ */
+struct sftp_aio {
+	struct ring_op op;
+	struct sftp_aio *next;
+	struct sftp_aio **prev;
+	struct sftp *sftp;
+	uint32_t req_id;
+	uint32_t slot;
+	int fd;
+	uint64_t off;
+	uint32_t len;
+	uint32_t got;
+	int err;
+	bool done;
+	uint8_t data[];
+};
+
+static struct sftp_aio *all;
+static struct sftp_aio **all_end = &all;
+
+static void unlink_aio(struct sftp_aio *aio)
+{
+	*aio->prev = aio->next;
+	if (aio->next)
+		aio->next->prev = aio->prev;
+	else
+		all_end = aio->prev;
+}
+
+static void link_aio(struct sftp_aio *aio)
+{
+	aio->next = NULL;
+	aio->prev = all_end;
+	*all_end = aio;
+	all_end = &aio->next;
+}
+
+static void free_aio(struct sftp_aio *aio)
+{
+	if (aio->sftp) {
+		aio->sftp->aio_ops--;
+		aio->sftp->aio_bytes -= aio->len;
+	}
+	unlink_aio(aio);
+	free(aio);
+}
+
+static void read_on(struct sftp_aio *aio)
+{
+	ring_read(aio->sftp->ring, &aio->op, aio->fd,
+		  aio->data + SFTP_DATA_HDR_LEN + aio->got, aio->len - aio->got,
+		  aio->off + aio->got);
+}
+
+static void completed(struct ring_op *op, int res)
+{
+	struct sftp_aio *aio = op->arg;
+
+	if (!aio->sftp) {
+		free_aio(aio);
+		return;
+	}
+	if (res > 0)
+		aio->got += res;
+	else
+		aio->err = res;
+	/* draft 6.4: "as many bytes as it can", so a short read goes on */
+	if (res == -EINTR || (res > 0 && aio->got < aio->len)) {
+		read_on(aio);
+		return;
+	}
+	aio->done = true;
+	aio->sftp->aio_done++;
+	sftp_run(aio->sftp);
+}
+
+static struct sftp_aio *alloc_aio(struct sftp *sftp, uint32_t req_id, int fd,
+				  uint32_t len)
+{
+	struct sftp_aio *aio;
+
+	aio = malloc(sizeof(*aio) + (len ? SFTP_DATA_HDR_LEN + len : 0));
+	if (!aio)
+		return NULL;
+	*aio = (struct sftp_aio){
+		.op = { .fn = completed, .arg = aio },
+		.sftp = sftp,
+		.req_id = req_id,
+		.fd = fd,
+		.len = len,
+	};
+	link_aio(aio);
+	sftp->aio_ops++;
+	sftp->aio_bytes += len;
+	return aio;
+}
+
+static bool is_cold(int fd, uint64_t off)
+{
+	struct iovec iov;
+	uint8_t byte;
+
+	iov = (struct iovec){ .iov_base = &byte, .iov_len = 1 };
+	return preadv2(fd, &iov, 1, off, RWF_NOWAIT) < 0 && errno == EAGAIN;
+}
+
+bool sftp_aio_wants(struct sftp *sftp, const struct sftp_read *rd)
+{
+	struct sftp_handle *handle = rd->handle;
+
+	if (!sftp->ring)
+		return false;
+	if (handle->warm >= WARM_SURE && ++handle->warm % WARM_SKIP)
+		return false;
+	if (is_cold(handle->fd, rd->off) ||
+	    (!handle->small && is_cold(handle->fd, rd->off + rd->len - 1))) {
+		handle->warm = 0;
+		return true;
+	}
+	if (handle->warm < WARM_SURE)
+		handle->warm++;
+	return false;
+}
+
+int sftp_aio_read(struct sftp *sftp, const struct sftp_read *rd)
+{
+	struct sftp_aio *aio;
+
+	aio = alloc_aio(sftp, rd->req_id, rd->handle->fd, rd->len);
+	if (!aio)
+		return -ENOMEM;
+	aio->slot = rd->handle - sftp->handles.slot;
+	aio->off = rd->off;
+	read_on(aio);
+	return 0;
+}
+
+int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd)
+{
+	struct sftp_aio *aio;
+
+	aio = alloc_aio(sftp, req_id, fd, 0);
+	if (!aio)
+		return -ENOMEM;
+	ring_fsync(sftp->ring, &aio->op, fd);
+	return 0;
+}
+
+bool sftp_aio_blocks(const struct sftp *sftp, uint8_t type)
+{
+	if (!sftp->aio_ops)
+		return false;
+	switch (type) {
+	case SSH_FXP_READ:
+		return sftp->aio_ops >= AIO_OPS_MAX ||
+		       sftp->aio_bytes >= AIO_BYTES_MAX;
+	case SSH_FXP_LSTAT:
+	case SSH_FXP_FSTAT:
+	case SSH_FXP_STAT:
+	case SSH_FXP_OPENDIR:
+	case SSH_FXP_READDIR:
+	case SSH_FXP_REALPATH:
+	case SSH_FXP_READLINK:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* 0 taken by the channel; -EAGAIN; other -errno: dead */
+static int answer(struct sftp *sftp, struct sftp_aio *aio)
+{
+	unsigned int flags = sftp->aio_done > 1 ? CHANNEL_MORE : 0;
+	int err = aio->err;
+
+	if (aio->got) {
+		sftp_fill_data_hdr(aio->data, aio->req_id, aio->got);
+		err = channel_write(sftp->ch, aio->data,
+				    SFTP_DATA_HDR_LEN + aio->got, flags);
+		if (err)
+			return err;
+		sftp->held = flags;
+		sftp->handles.slot[aio->slot].bytes_read += aio->got;
+		sftp->bytes_sent += aio->got;
+		return 0;
+	}
+	if (aio->len && !err)
+		err = sftp_reply_status(sftp, aio->req_id, SSH_FX_EOF);
+	else
+		err = sftp_reply_errno(sftp, aio->req_id, err);
+	return err == SFTP_ANSWERED ? 0 : err;
+}
+
+int sftp_aio_push(struct sftp *sftp)
+{
+	struct sftp_aio *aio, *next;
+	int err;
+
+	for (aio = all; aio && sftp->aio_done; aio = next) {
+		next = aio->next;
+		if (aio->sftp != sftp || !aio->done)
+			continue;
+		err = answer(sftp, aio);
+		if (err)
+			return err;
+		sftp->aio_done--;
+		free_aio(aio);
+	}
+	return 0;
+}
+
+void sftp_aio_exit(struct sftp *sftp)
+{
+	struct sftp_aio *aio, *next;
+
+	for (aio = all; aio; aio = next) {
+		next = aio->next;
+		if (aio->sftp != sftp)
+			continue;
+		if (aio->done)
+			free_aio(aio);
+		else
+			aio->sftp = NULL; /* completed() frees it */
+	}
+}
