@@ -238,6 +238,11 @@ profile() {
 }
 
 prepare
+printf '{"bench": "server", "kernel": "%s", "cpu": "%s", "date": "%s", ' \
+	"$(uname -r)" "$(sed -n 's/^model name[^:]*: *//p;T;q' /proc/cpuinfo)" \
+	"$(date -u +%F)"
+printf '"openssh": "%s", "mib": %d, "unit": "instructions per byte"}\n' \
+	"$(ssh -V 2>&1 | cut -d, -f1)" "$mib"
 for server in ${servers//,/ }; do
 	start_server "$server"
 	for what in ${ops//,/ }; do
