@@ -80,6 +80,32 @@ TEST_F(conf, is_complete_without_a_file)
 	EXPECT_STREQ("/run/ksshd.pid", conf->pid_file);
 }
 
+TEST_F(conf, exec_stdio_goes_by_the_first_pattern)
+{
+	struct conf *conf = &self->conf;
+
+	EXPECT_FALSE(conf_exec_direct(conf, "cat x"));
+	ASSERT_EQ(0, load(self, "ExecStdio pipe \"cat -n*\"\n"
+				"ExecStdio direct \"cat *\" rsync*\n"));
+	EXPECT_FALSE(conf_exec_direct(conf, "cat -n x"));
+	EXPECT_TRUE(conf_exec_direct(conf, "cat x"));
+	EXPECT_TRUE(conf_exec_direct(conf, "rsync --server . /a/b"));
+	EXPECT_FALSE(conf_exec_direct(conf, "cat"));
+}
+
+TEST_F(conf, exec_stdio_without_a_pattern_is_for_all)
+{
+	ASSERT_EQ(0, load(self, "ExecStdio direct\n"));
+	EXPECT_TRUE(conf_exec_direct(&self->conf, ""));
+	EXPECT_TRUE(conf_exec_direct(&self->conf, "anything /else"));
+}
+
+TEST_F(conf, exec_stdio_refuses_other_words)
+{
+	EXPECT_EQ(-EINVAL, load(self, "ExecStdio socket\n"));
+	EXPECT_NOT_NULL(strstr(log_lines_read(&self->lines), "ExecStdio"));
+}
+
 TEST_F(conf, takes_the_value_of_every_keyword)
 {
 	struct conf *conf = &self->conf;

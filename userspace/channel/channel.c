@@ -112,6 +112,16 @@ void channel_again(struct channel *ch)
 		ring_again(ch->ring, &ch->again_op);
 }
 
+int channel_hand_over(struct channel *ch, int fds[3])
+{
+	int err = -EOPNOTSUPP;
+
+	if (ch->ops->hand_over)
+		err = ch->ops->hand_over(ch, fds);
+	ch->handed_over = !err;
+	return err;
+}
+
 void channel_flush(struct channel *ch)
 {
 	ch->ops->flush(ch);

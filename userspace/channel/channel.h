@@ -83,6 +83,14 @@ ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked);
  * others have had their turn.
  */
 void channel_again(struct channel *ch);
+/*
+ * Give the channel's own stream sockets away, blocking ones, to be a command's
+ * stdin, stdout and stderr: the caller closes them. From then on the consumer
+ * hears only of the end: tx_done when the last copy of stdout and stderr is
+ * closed, or the peer has closed. -EOPNOTSUPP: it has no sockets.
+ */
+int channel_hand_over(struct channel *ch, int fds[3]);
+
 /* No held-back packet remains. */
 void channel_flush(struct channel *ch);
 /* We send no more; SSH_MSG_CHANNEL_EOF follows what is kept. */

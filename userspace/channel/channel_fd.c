@@ -397,6 +397,62 @@ static ssize_t fd_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 	return -EAGAIN;
 }
 
+/* A copy that blocks, as commands expect it; @fd keeps its place. */
+static int give_away(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	if (copy >= 0)
+		fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) & ~O_NONBLOCK);
+	return copy < 0 ? -errno : copy;
+}
+
+static void close_sockets(struct channel_fd *cf)
+{
+	ring_cancel(cf->ch.ring, &cf->rx_op);
+	ring_cancel(cf->ch.ring, &cf->tx_op);
+	ring_cancel(cf->ch.ring, &cf->ext_op);
+	if (cf->tx_fd >= 0 && cf->tx_fd != cf->rx_fd)
+		close(cf->tx_fd);
+	if (cf->rx_fd >= 0)
+		close(cf->rx_fd);
+	if (cf->ext_fd >= 0)
+		close(cf->ext_fd);
+	cf->rx_fd = -1;
+	cf->tx_fd = -1;
+	cf->ext_fd = -1;
+}
+
+/* Only where the module tells of the end; see channel_fd_wait_tx_done(). */
+static int fd_hand_over(struct channel *ch, int fds[3])
+{
+	struct channel_fd *cf = to_fd(ch);
+	int from[3] = { cf->rx_fd, cf->tx_fd, cf->ext_fd };
+	int i;
+
+	if (!cf->wait_tx_done || cf->ext_fd < 0 || is_blocked(cf) ||
+	    cf->rx_off < cf->rx_len)
+		return -EOPNOTSUPP;
+	for (i = 0; i < 3; i++) {
+		fds[i] = give_away(from[i]);
+		if (fds[i] < 0)
+			break;
+	}
+	if (i < 3) {
+		int err = fds[i];
+
+		while (i--)
+			close(fds[i]);
+		fcntl(cf->rx_fd, F_SETFL, O_NONBLOCK);
+		fcntl(cf->ext_fd, F_SETFL, O_NONBLOCK);
+		return err;
+	}
+	close_sockets(cf);
+	cf->dropping = true;
+	cf->eof_sent = true;
+	return 0;
+}
+
 static void fd_flush(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
@@ -428,19 +484,8 @@ static void fd_detach(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
 
-	ring_cancel(cf->ch.ring, &cf->rx_op);
-	ring_cancel(cf->ch.ring, &cf->tx_op);
-	ring_cancel(cf->ch.ring, &cf->ext_op);
 	drop_kept(cf);
-	if (cf->tx_fd >= 0 && cf->tx_fd != cf->rx_fd)
-		close(cf->tx_fd);
-	if (cf->rx_fd >= 0)
-		close(cf->rx_fd);
-	if (cf->ext_fd >= 0)
-		close(cf->ext_fd);
-	cf->rx_fd = -1;
-	cf->tx_fd = -1;
-	cf->ext_fd = -1;
+	close_sockets(cf);
 }
 
 static bool fd_idle(struct channel *ch)
@@ -468,6 +513,7 @@ static const struct channel_ops channel_fd_ops = {
 	.send_file = fd_send_file,
 	.from_pipe = fd_from_pipe,
 	.to_pipe = fd_to_pipe,
+	.hand_over = fd_hand_over,
 	.flush = fd_flush,
 	.send_eof = fd_send_eof,
 	.peer_closed = fd_peer_closed,

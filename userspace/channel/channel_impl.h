@@ -28,6 +28,7 @@ struct reap {
  * @send_file: see channel_send_file()
  * @from_pipe: see channel_from_pipe()
  * @to_pipe: see channel_to_pipe()
+ * @hand_over: see channel_hand_over(); NULL: it has no sockets
  * @flush: see channel_flush()
  * @send_eof: EOF behind what is kept; channel_tx_done() when it has left
  * @peer_closed: the peer's CHANNEL_CLOSE came: what is kept will not leave, no
@@ -48,6 +49,7 @@ struct channel_ops {
 	ssize_t (*from_pipe)(struct channel *ch, int pipe_fd, bool ext,
 			     bool *pipe_blocked);
 	ssize_t (*to_pipe)(struct channel *ch, int pipe_fd, bool *pipe_blocked);
+	int (*hand_over)(struct channel *ch, int fds[3]);
 	void (*flush)(struct channel *ch);
 	void (*send_eof)(struct channel *ch);
 	void (*peer_closed)(struct channel *ch);
@@ -74,6 +76,7 @@ struct channel_ops {
  * @status: wait(2) status to report, CHANNEL_NO_STATUS for none
  * @status_sent: it was
  * @subsystem: what runs is the configuration's, not the client's
+ * @handed_over: its sockets are a command's
  * @eof_asked: channel_send_eof() was called
  * @tx_finished: data and EOF have left
  * @finishing: channel_finish() was called
@@ -97,6 +100,7 @@ struct channel {
 	int status;
 	bool status_sent;
 	bool subsystem;
+	bool handed_over;
 	bool eof_asked;
 	bool tx_finished;
 	bool finishing;

@@ -204,7 +204,7 @@ static int input_event(struct conn_kernel *ck, const struct kssh_event *event)
 		return conn_rekey_start(ck->conn);
 	case KSSH_EVENT_CHANNEL_TX_DONE:
 		ch = conn_channel(ck->conn, event->local_id);
-		if (ch && ch->eof_asked)
+		if (ch && (ch->eof_asked || ch->handed_over))
 			channel_notify_tx_done(ch);
 		return 0;
 	default:

@@ -2,7 +2,9 @@
 /*
  * A command on a channel. Its stdio are pipes, as OpenSSH's are, so that
  * /dev/stdout and /dev/stderr can be opened again; bytes are moved between
- * pipe and channel by the data path, on the kernel path by splice(2).
+ * pipe and channel by the data path, on the kernel path by splice(2). Or, if
+ * ExecStdio says so, they are the channel's own sockets, and no byte is seen
+ * here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,10 +19,10 @@
 #include <unistd.h>
 
 #include "channel/conn.h"
+#include "channel/exec_child.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define EXEC_PIPE_LEN	(256 * 1024)
 /* Moves of one stream before others have their turn. */
 #define EXEC_BUDGET	8
 
@@ -50,6 +52,8 @@ struct exec_pipe {
  * @pid_op: waits for its end
  * @status: wait(2) status
  * @exited: @status is there
+ * @direct: its stdio are the channel's sockets
+ * @gate_fd: a byte there lets it begin; -1: it has begun
  * @in: channel to stdin
  * @out: stdout to channel
  * @err: stderr to channel
@@ -63,6 +67,8 @@ struct exec {
 	struct ring_op pid_op;
 	int status;
 	bool exited;
+	bool direct;
+	int gate_fd;
 	struct exec_pipe in;
 	struct exec_pipe out;
 	struct exec_pipe err;
@@ -92,15 +98,31 @@ static void close_pipe(struct exec_pipe *pipe)
 	pipe->fd = -1;
 }
 
+static void close_gate(struct exec *exec)
+{
+	if (exec->gate_fd >= 0)
+		close(exec->gate_fd);
+	exec->gate_fd = -1;
+}
+
 static void release(struct exec *exec)
 {
 	close_pipe(&exec->in);
+	close_gate(exec);
 	if (exec->pid_fd >= 0)
 		close(exec->pid_fd);
 	exec->pid_fd = -1;
 	exec->reap.idle = exec_idle;
 	exec->reap.free = exec_free;
 	conn_add_reap(exec->conn, &exec->reap);
+}
+
+/* Bytes may still come out of it. */
+static bool has_output(const struct exec *exec)
+{
+	if (exec->direct)
+		return exec->ch && !exec->ch->tx_finished;
+	return exec->out.fd >= 0 || exec->err.fd >= 0;
 }
 
 static bool is_drained(const struct exec_pipe *pipe)
@@ -118,7 +140,7 @@ static void check_end(struct exec *exec)
 {
 	struct channel *ch = exec->ch;
 
-	if (exec->out.fd >= 0 || exec->err.fd >= 0) {
+	if (has_output(exec)) {
 		/* what it has left in the background goes on writing */
 		if (exec->exited && ch && is_drained(&exec->out) &&
 		    is_drained(&exec->err))
@@ -222,6 +244,35 @@ static void out_ready(struct ring_op *op, int res)
 	pump_out(op->arg);
 }
 
+/* The answer to the request is out, or will be before what comes now. */
+static void open_gate(struct exec *exec)
+{
+	if (exec->gate_fd < 0 || !exec->ch)
+		return;
+	if (conn_has_backlog(exec->conn)) {
+		exec->ch->after_backlog = true;
+		return;
+	}
+	(void)!write(exec->gate_fd, "", 1);
+	close_gate(exec);
+}
+
+static void exec_again(struct channel *ch, void *arg)
+{
+	(void)ch;
+	open_gate(arg);
+}
+
+static void exec_tx_done(struct channel *ch, void *arg)
+{
+	struct exec *exec = arg;
+
+	if (!exec->direct)
+		return;
+	channel_send_eof(ch);
+	check_end(exec);
+}
+
 static void exec_readable(struct channel *ch, void *arg)
 {
 	(void)ch;
@@ -233,6 +284,7 @@ static void exec_writable(struct channel *ch, void *arg)
 	struct exec *exec = arg;
 
 	(void)ch;
+	open_gate(exec);
 	/* Each may end the command, and with it itself. */
 	pump_out(&exec->err);
 	if (exec->ch)
@@ -248,6 +300,7 @@ static void exec_closed(struct channel *ch, void *arg)
 	close_pipe(&exec->in);
 	close_pipe(&exec->out);
 	close_pipe(&exec->err);
+	close_gate(exec);
 	if (exec->exited)
 		release(exec);
 }
@@ -255,6 +308,8 @@ static void exec_closed(struct channel *ch, void *arg)
 static const struct channel_consumer exec_consumer = {
 	.readable = exec_readable,
 	.writable = exec_writable,
+	.again = exec_again,
+	.tx_done = exec_tx_done,
 	.closed = exec_closed,
 };
 
@@ -290,123 +345,6 @@ int exec_signal(struct channel *ch, const char *name, size_t len)
 
 /* ---- start ---- */
 
-struct stdio {
-	int in[2];
-	int out[2];
-	int err[2];
-};
-
-static void close_stdio(struct stdio *io)
-{
-	int *fds = (int *)io;
-	size_t i;
-
-	for (i = 0; i < sizeof(*io) / sizeof(int); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
-static int open_stdio(struct stdio *io)
-{
-	memset(io, 0xff, sizeof(*io));
-	if (pipe2(io->in, O_CLOEXEC) < 0 || pipe2(io->out, O_CLOEXEC) < 0 ||
-	    pipe2(io->err, O_CLOEXEC) < 0) {
-		int err = -errno;
-
-		close_stdio(io);
-		return err;
-	}
-	/* A pipe of the default size only costs more system calls. */
-	(void)fcntl(io->in[1], F_SETPIPE_SZ, EXEC_PIPE_LEN);
-	(void)fcntl(io->out[0], F_SETPIPE_SZ, EXEC_PIPE_LEN);
-	/* Only our ends: the command expects blocking stdio. */
-	fcntl(io->in[1], F_SETFL, O_NONBLOCK);
-	fcntl(io->out[0], F_SETFL, O_NONBLOCK);
-	fcntl(io->err[0], F_SETFL, O_NONBLOCK);
-	return 0;
-}
-
-static void set_env(const char *name, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void set_env(const char *name, const char *fmt, ...)
-{
-	char value[256]; /* two addresses and ports */
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(value, sizeof(value), fmt, ap);
-	va_end(ap);
-	setenv(name, value, 1);
-}
-
-static void child_env(const struct session_args *args, const struct channel *ch)
-{
-	unsigned int i;
-
-	clearenv();
-	for (i = 0; i < ch->n_env; i++)
-		putenv(ch->env[i]);
-	setenv("USER", args->user, 1);
-	setenv("LOGNAME", args->user, 1);
-	setenv("HOME", args->home, 1);
-	setenv("SHELL", args->shell, 1);
-	setenv("PATH",
-	       args->uid ?
-		       "/usr/local/bin:/usr/bin:/bin:/usr/games" :
-		       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-	       1);
-	set_env("SSH_CLIENT", "%s %u %u", args->peer_addr, args->peer_port,
-		args->local_port);
-	set_env("SSH_CONNECTION", "%s %u %s %u", args->peer_addr,
-		args->peer_port, args->local_addr, args->local_port);
-}
-
-/*
- * As if nobody had changed a thing: whoever started the server may have had
- * signals ignored. By system call, since libc keeps two of them to itself.
- */
-static void reset_signals(void)
-{
-	static const unsigned long long none[4]; /* SIG_DFL, all zero */
-	int nr;
-
-	for (nr = 1; nr < NSIG; nr++)
-		syscall(SYS_rt_sigaction, nr, none, NULL, sizeof(none[0]));
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, none, NULL, sizeof(none[0]));
-}
-
-static void child(const struct session_args *args, const struct channel *ch,
-		  const struct stdio *io, const char *command,
-		  const char *original) __attribute__((noreturn));
-
-static void child(const struct session_args *args, const struct channel *ch,
-		  const struct stdio *io, const char *command,
-		  const char *original)
-{
-	const char *base = strrchr(args->shell, '/');
-	char login[256];
-
-	base = base ? base + 1 : args->shell;
-	setsid();
-	reset_signals();
-	dup2(io->in[0], 0);
-	dup2(io->out[1], 1);
-	dup2(io->err[1], 2);
-	/* Everything else of ours is close-on-exec; this makes sure. */
-	syscall(SYS_close_range, 3U, ~0U, 0U);
-	child_env(args, ch);
-	if (original)
-		setenv("SSH_ORIGINAL_COMMAND", original, 1);
-	snprintf(login, sizeof(login), "-%s", base);
-	if (command)
-		execl(args->shell, base, "-c", command, (char *)NULL);
-	else
-		execl(args->shell, login, (char *)NULL);
-	fprintf(stderr, "%s: %s\n", args->shell, strerror(errno));
-	_exit(127);
-}
-
 static void init_pipe(struct exec *exec, struct exec_pipe *pipe, int fd,
 		      ring_fn fn)
 {
@@ -415,57 +353,72 @@ static void init_pipe(struct exec *exec, struct exec_pipe *pipe, int fd,
 	pipe->op = (struct ring_op){ .fn = fn, .arg = pipe };
 }
 
-static int start_child(struct exec *exec, struct channel *ch, struct stdio *io,
-		       const char *command, const char *original)
+/* May the command have the channel's sockets? */
+static bool wants_direct(const struct conn *conn, const char *command)
 {
-	exec->pid = fork();
-	if (exec->pid < 0)
-		return -errno;
-	if (!exec->pid)
-		child(exec->conn->args, ch, io, command, original);
-	exec->pid_fd = syscall(SYS_pidfd_open, exec->pid, 0);
-	if (exec->pid_fd < 0) {
-		kill(exec->pid, SIGKILL);
-		waitpid(exec->pid, NULL, 0);
-		return -errno;
+	return command && conf_exec_direct(conn->args->conf, command);
+}
+
+static int open_stdio(struct exec *exec, struct exec_stdio *io,
+		      const char *command)
+{
+	int err = -EOPNOTSUPP;
+
+	if (wants_direct(exec->conn, command))
+		err = exec_stdio_direct(io, exec->ch);
+	exec->direct = !err;
+	if (err == -EOPNOTSUPP)
+		err = exec_stdio_pipes(io);
+	return err;
+}
+
+static void start_pumping(struct exec *exec)
+{
+	struct ring *ring = &exec->conn->ring;
+
+	exec->pid_op = (struct ring_op){ .fn = has_exited, .arg = exec };
+	ring_poll(ring, &exec->pid_op, exec->pid_fd, POLLIN);
+	if (exec->direct) {
+		channel_again(exec->ch);
+		return;
 	}
-	return 0;
+	ring_poll(ring, &exec->out.op, exec->out.fd, POLLIN);
+	ring_poll(ring, &exec->err.op, exec->err.fd, POLLIN);
 }
 
 int exec_start(struct conn *conn, struct channel *ch, const char *command,
 	       const char *original)
 {
 	struct exec *exec = calloc(1, sizeof(*exec));
-	struct stdio io;
+	struct exec_stdio io;
 	int err;
 
 	if (!exec)
 		return -ENOMEM;
 	exec->conn = conn;
 	exec->ch = ch;
-	err = open_stdio(&io);
+	err = open_stdio(exec, &io, command);
 	if (err)
 		goto err_free;
-	err = start_child(exec, ch, &io, command, original);
-	if (err)
+	exec->pid = exec_child_start(conn->args, ch, &io, command, original,
+				     &exec->pid_fd);
+	if (exec->pid < 0) {
+		err = exec->pid;
 		goto err_stdio;
+	}
 
 	init_pipe(exec, &exec->in, io.in[1], in_ready);
 	init_pipe(exec, &exec->out, io.out[0], out_ready);
 	init_pipe(exec, &exec->err, io.err[0], out_ready);
 	exec->err.ext = true;
-	close(io.in[0]);
-	close(io.out[1]);
-	close(io.err[1]);
-	exec->pid_op = (struct ring_op){ .fn = has_exited, .arg = exec };
-	ring_poll(&conn->ring, &exec->pid_op, exec->pid_fd, POLLIN);
-	ring_poll(&conn->ring, &exec->out.op, exec->out.fd, POLLIN);
-	ring_poll(&conn->ring, &exec->err.op, exec->err.fd, POLLIN);
+	exec->gate_fd = io.gate[1];
+	exec_stdio_close_theirs(&io);
 	channel_set_consumer(ch, &exec_consumer, exec);
+	start_pumping(exec);
 	return 0;
 
 err_stdio:
-	close_stdio(&io);
+	exec_stdio_close(&io);
 err_free:
 	free(exec);
 	return err;

@@ -101,6 +101,7 @@ static const struct conf_keyword keywords[] = {
 	{ "ClientAliveInterval", conf_parse_time, FIELD(client_alive_interval),
 	  NULL, CONF_IN_MATCH },
 	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, CONF_IN_MATCH },
+	{ "ExecStdio", conf_parse_exec_stdio, 0, NULL, CONF_MULTI },
 	{ "ForceCommand", conf_parse_force, FIELD(force_command), NULL, CONF_IN_MATCH },
 	{ "HostKey", conf_parse_host_key, 0, NULL, CONF_MULTI },
 	{ "KexAlgorithms", conf_parse_names, FIELD(kex), &list_kex, 0 },

@@ -18,6 +18,7 @@ enum data_path {
 #define CONF_HOST_KEYS_MAX	8
 #define CONF_AUTHKEYS_MAX	4
 #define CONF_SUBSYSTEMS_MAX	8
+#define CONF_EXEC_STDIO_MAX	64
 #define CONF_KEYWORDS_MAX	96
 
 struct conf_listen {
@@ -53,6 +54,12 @@ struct conf_match {
 	bool by_group;
 };
 
+/* Whether commands that match @pattern get the channel's sockets. */
+struct conf_exec_stdio {
+	char *pattern;
+	bool direct;
+};
+
 struct conf {
 	char *ports[CONF_LISTEN_MAX];
 	unsigned int n_ports;
@@ -73,6 +80,8 @@ struct conf {
 	unsigned int n_subsystems;
 	char *force_command; /* NULL: none */
 	char *chroot_directory; /* with %-tokens; NULL: none */
+	struct conf_exec_stdio exec_stdio[CONF_EXEC_STDIO_MAX];
+	unsigned int n_exec_stdio;
 	enum log_level log_level;
 	int syslog_facility;
 	enum data_path data_path;
@@ -150,6 +159,8 @@ bool conf_is_sftp(const char *command);
  */
 int conf_sftp_options(struct sftp_options *options, char *command, char *why,
 		      size_t why_len);
+/* Does ExecStdio say direct for @command? The first pattern that fits decides. */
+bool conf_exec_direct(const struct conf *conf, const char *command);
 
 /* The DataPath value as it is written. */
 const char *conf_data_path_name(enum data_path path);

@@ -26,6 +26,8 @@ static const struct {
 	     sizeof(struct conf_subsystem)),
 	MANY(subsystems[0].command, CONF_SUBSYSTEMS_MAX,
 	     sizeof(struct conf_subsystem)),
+	MANY(exec_stdio[0].pattern, CONF_EXEC_STDIO_MAX,
+	     sizeof(struct conf_exec_stdio)),
 	ONE(ciphers),
 	ONE(macs),
 	ONE(kex),

@@ -119,4 +119,8 @@ int conf_parse_accept_env(struct conf_line *line,
 			  const struct conf_keyword *kw);
 int conf_parse_subsystem(struct conf_line *line, const struct conf_keyword *kw);
 
+/* conf_exec.c */
+int conf_parse_exec_stdio(struct conf_line *line,
+			  const struct conf_keyword *kw);
+
 #endif
