@@ -87,26 +87,21 @@ static void queue_reads(struct client *cl, const struct client_handle *handle,
 	fake_arrive_all(&cl->fake);
 }
 
-/* Take @n answers, in any order, to READs as queue_reads() sent them. */
+/* Take @n answers, in their order, to READs as queue_reads() sent them. */
 static void take_reads(struct client *cl, const uint8_t *data,
 		       uint32_t first_id, int n, uint32_t len)
 {
-	bool seen[512] = { false };
 	const uint8_t *p;
-	uint32_t id;
 	size_t have;
 	int i;
 
 	for (i = 0; i < n; i++) {
 		ASSERT_TRUE(client_take(cl));
 		ASSERT_EQ(SSH_FXP_DATA, cl->type);
-		id = cl->reply_id - first_id;
-		ASSERT_LT(id, (uint32_t)n);
-		ASSERT_FALSE(seen[id]);
-		seen[id] = true;
+		ASSERT_EQ(first_id + i, cl->reply_id);
 		ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &have));
 		ASSERT_EQ(len, have);
-		ASSERT_MEMEQ(data + (size_t)id * READ_LEN, p, len);
+		ASSERT_MEMEQ(data + (size_t)i * READ_LEN, p, len);
 	}
 }
 
@@ -120,6 +115,43 @@ TEST_F(aio, reads_overlap_and_are_all_answered)
 	ASSERT_EQ(0, ring_run(&self->ring));
 	take_reads(cl, self->data, self->first_id, 40, READ_LEN);
 	EXPECT_FALSE(client_take(cl));
+	EXPECT_FALSE(cl->fake.held);
+}
+
+/* A client that is killed halfway must not have holes in its file. */
+TEST_F(aio, a_cached_read_goes_not_past_a_cold_one)
+{
+	struct client *cl = &self->cl;
+
+	queue_reads(cl, &self->handle, 3, READ_LEN);
+	cold = false;
+	queue_read(cl, &self->handle, 3 * READ_LEN, READ_LEN);
+	fake_arrive_all(&cl->fake);
+	EXPECT_FALSE(client_take(cl));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(cl, self->data, self->first_id, 4, READ_LEN);
+	/* and then it is read at once again */
+	queue_read(cl, &self->handle, 0, READ_LEN);
+	fake_arrive_all(&cl->fake);
+	take_reads(cl, self->data, self->first_id + 4, 1, READ_LEN);
+}
+
+TEST_F(aio, one_that_is_done_waits_for_those_before_it)
+{
+	struct client *cl = &self->cl;
+	const uint8_t *p;
+	size_t n;
+
+	/* Only a second read finds the end of the file. */
+	queue_read(cl, &self->handle, FILE_LEN - 10, READ_LEN);
+	queue_read(cl, &self->handle, 0, READ_LEN);
+	fake_arrive_all(&cl->fake);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	ASSERT_TRUE(client_take(cl));
+	ASSERT_EQ(self->first_id, cl->reply_id);
+	ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &n));
+	EXPECT_EQ(10, n);
+	take_reads(cl, self->data, self->first_id + 1, 1, READ_LEN);
 	EXPECT_FALSE(cl->fake.held);
 }
 

@@ -6,8 +6,10 @@
  * draft 3: "the server may process non-overlapping read/write requests to the
  * same file in parallel, but overlapping reads and writes cannot be reordered
  * or parallelized": while something is under way only requests that change
- * nothing are taken, so that READs overlap with each other and are answered as
- * their data come.
+ * nothing are taken, so that READs overlap with each other. Still they are
+ * answered in their order: many a client writes to its file what it gets as it
+ * comes, and resumes by the file's length after it was killed; it must have no
+ * holes then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -148,6 +150,9 @@ bool sftp_aio_wants(struct sftp *sftp, const struct sftp_read *rd)
 
 	if (!sftp->ring)
 		return false;
+	/* Not past those that are under way. */
+	if (sftp->aio_ops)
+		return true;
 	if (handle->warm >= WARM_SURE && ++handle->warm % WARM_SKIP)
 		return false;
 	if (is_cold(handle->fd, rd->off) ||
@@ -236,8 +241,10 @@ int sftp_aio_push(struct sftp *sftp)
 
 	for (aio = all; aio && sftp->aio_done; aio = next) {
 		next = aio->next;
-		if (aio->sftp != sftp || !aio->done)
+		if (aio->sftp != sftp)
 			continue;
+		if (!aio->done)
+			break;
 		err = answer(sftp, aio);
 		if (err)
 			return err;
