@@ -5,22 +5,8 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-far=$scratch/far	# what the server sees
-near=$scratch/near	# what the client sees
-mkdir "$far" "$near"
-ours "$far"
-
-# sftp_batch COMMANDS [OPTION...]: its output in $out, stderr too
-sftp_batch()
-{
-	local batch=$1 rc=0
-
-	shift
-	# Not to a pipe: ssh would make it non-blocking under sftp's hands.
-	ksh_sftp "$@" <<<"$batch" >"$scratch/out" 2>&1 || rc=$?
-	out=$(<"$scratch/out")
-	return $rc
-}
+# shellcheck source=tests/integration/transfer.sh
+. "$here/transfer.sh"
 
 test_puts_and_gets()
 {
@@ -207,7 +193,8 @@ test_reports_errors()
 	sftp_batch "ls $far/not-here" && tap_fail "no error"
 	sftp_batch "rmdir $far" && tap_fail "no error"
 	[ "$(id -u)" = 0 ] || return 0
-	sftp_batch "put $near/t /etc/kssh-test" && tap_fail "no error"
+	echo x >"$near/x"
+	sftp_batch "put $near/x /etc/kssh-test" && tap_fail "no error"
 	tap_has "$out" '[Pp]ermission denied'
 	sftp_batch "get /etc/shadow $near/x" && tap_fail "no error"
 	tap_has "$out" '[Pp]ermission denied'
