@@ -239,7 +239,8 @@ install: all
 ## In the root, and in VMs
 
 T ?= all
-.PHONY: root in-root demo check check-debug check-kcsan vm-shell shell
+.PHONY: root in-root demo check check-debug check-kcsan bench bench-vm vm-shell \
+	shell
 root:
 	$(Q)tests/vm/mkroot.sh
 
@@ -260,6 +261,23 @@ check-kcsan:
 
 demo:
 	$(Q)tests/vm/demo.sh
+
+# Figures go to build/bench; bench/report makes tables of them.
+bench:
+	$(Q)$(MAKE) --no-print-directory in-root T=all
+	$(Q)mkdir -p build/bench
+	$(Q)tests/vm/inroot bench/native.py >build/bench/native.json
+	$(Q)tests/vm/inroot bench/report build/bench/native.json
+
+bench-vm:
+	$(Q)$(MAKE) --no-print-directory in-root T=tests
+	$(Q)mkdir -p build/bench
+	$(Q)tests/vm/run --icount --timeout 3000 -- bench/server_cost.sh \
+		>build/bench/server.json
+	$(Q)tests/vm/run --icount --timeout 3000 -- bench/datapath.sh \
+		>build/bench/datapath.json
+	$(Q)tests/vm/inroot bench/report build/bench/server.json \
+		build/bench/datapath.json
 
 vm-shell:
 	$(Q)tests/vm/run --shell
@@ -288,6 +306,8 @@ help:
 	@echo '  make style         checkpatch, sparse, formats, words, licences'
 	@echo '  make analyze       cppcheck, gcc -fanalyzer, scan-build'
 	@echo '  make stats         longest functions and files'
+	@echo '  make bench         the server against OpenSSH, natively (10 minutes)'
+	@echo '  make bench-vm      server and module, instructions in a VM (1 hour)'
 	@echo '  make shell         a shell in the root'
 	@echo '  make vm-shell      a shell in a VM'
 	@echo '  tests/run -h       run tests by name'
