@@ -378,16 +378,26 @@ TEST_F(session, server_rekeys_within_a_stream)
 
 TEST_F(session, client_rekeys_within_a_stream)
 {
+	const uint32_t step = 100000;
 	struct client *c = &self->c;
-	uint64_t next = 1;
+	uint64_t next = 1, granted = 2 * step;
 
 	client_start(c);
-	client_exec(c, 0, SEQ_COMMAND, WINDOW);
-	while (!strchr(c->chans[0].events, 'c') && client_next(c))
-		if (c->chans[0].out >= next && !c->kexinit_sent) {
-			client_send_kexinit(c);
-			next += 200000;
+	/* what is on its way at once is less than between two exchanges */
+	client_exec(c, 0, SEQ_COMMAND, granted);
+	while (!strchr(c->chans[0].events, 'c') && client_next(c)) {
+		if (c->kexinit_sent)
+			continue;
+		if (c->chans[0].out + step >= granted) {
+			client_channel(c, 0, SSH_MSG_CHANNEL_WINDOW_ADJUST,
+				       step);
+			granted += step;
 		}
+		if (c->chans[0].out >= next) {
+			client_send_kexinit(c);
+			next = c->chans[0].out + 2 * step;
+		}
+	}
 	EXPECT_STREQ("OSdesc", c->chans[0].events);
 	EXPECT_EQ(SEQ_LEN, c->chans[0].out);
 	EXPECT_EQ(seq_sum(), c->chans[0].sum);
