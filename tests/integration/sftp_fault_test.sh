@@ -70,9 +70,10 @@ test_tells_of_a_full_disk_to_rsync()
 	[ "$(id -u)" = 0 ] || { tap_skip "needs root to mount"; return; }
 	make_data "$near/big" 4
 	mount_on "$far/small" -t tmpfs -o size=2m,mode=755,uid=7001 tmpfs
-	out=$(timeout "$hang" rsync -e "$(ssh_command)" "$near/big" \
-		"$user@127.0.0.1:$far/small/" 2>&1) && tap_fail "no error"
-	tap_has "$out" 'No space left on device'
+	timeout "$hang" rsync -e "$(ssh_command)" "$near/big" \
+		"$user@127.0.0.1:$far/small/" >"$scratch/out" 2>&1
+	# An error in file I/O; its words rsync loses at times, over any sshd.
+	tap_is $? 11 "status of rsync"
 	unmount "$far/small"
 }
 
