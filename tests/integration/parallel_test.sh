@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Many connections at a time: to one file, as mscp has them, and beside some
 # that do not go on.
+# VM: once
 
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"

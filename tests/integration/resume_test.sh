@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # Transfers that are cut off, and go on where they were.
+# VM: once
 
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"

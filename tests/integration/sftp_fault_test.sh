@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What goes wrong with files in the middle of a transfer: the client is told,
 # and the connection goes on.
+# VM: once
 
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"

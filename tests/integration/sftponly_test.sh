@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Users who get SFTP and nothing else: ForceCommand, ChrootDirectory, Match,
 # and the options of internal-sftp.
+# VM: once
 
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
