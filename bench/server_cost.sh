@@ -19,7 +19,8 @@ usage() {
 
 	  -m MIB      size of the file (64)
 	  -c CIPHER   as ssh names it (aes128-gcm@openssh.com)
-	  -s SERVERS  (openssh,kssh-user,kssh-kernel)
+	  -s SERVERS  (openssh,kssh-user,kssh-kernel); kssh-direct is the
+	              kernel path with ExecStdio direct
 	  -w WHAT     (get,put,cat)
 	  -r REPEAT   each so many times (1)
 	  -p N        the N functions of the server that cost most
@@ -98,6 +99,10 @@ start_server() {
 			echo "UsePAM no"
 		} >"$dir/conf.openssh"
 		set -- /usr/sbin/sshd -D -e -f "$dir/conf.openssh"
+		;;
+	kssh-direct)
+		set -- "$build/ksshd" -D -e -f "$dir/conf" -o DataPath=kernel \
+			-o ExecStdio=direct
 		;;
 	kssh-*)
 		path=${1#kssh-}
@@ -253,7 +258,8 @@ for server in ${servers//,/ }; do
 	done
 	case $server in
 	kssh-*)
-		grep -q "data path ${server#kssh-}" "$dir/log" ||
+		path=${server#kssh-}
+		grep -q "data path ${path/direct/kernel}" "$dir/log" ||
 			die "$server did not take its path: $(cat "$dir/log")"
 		;;
 	esac
