@@ -5,14 +5,6 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-status_of()
-{
-	local rc=0
-
-	"$@" >"$scratch/out" 2>"$scratch/err" || rc=$?
-	echo "$rc"
-}
-
 # what_is COMMAND...: the kind of its stdin, stdout and stderr
 what_is()
 {

@@ -5,14 +5,6 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-status_of()
-{
-	local rc=0
-
-	"$@" >"$scratch/out" 2>"$scratch/err" || rc=$?
-	echo "$rc"
-}
-
 test_runs_a_command()
 {
 	tap_is "$(ksh_ssh echo hello)" hello

@@ -581,6 +581,15 @@ ksh_scp()
 	timeout "$hang" scp -q "${opts[@]}" -P "$port" "${args[@]}"
 }
 
+# status_of COMMAND...: its status; what it says is in $scratch/out and err
+status_of()
+{
+	local rc=0
+
+	"$@" >"$scratch/out" 2>"$scratch/err" || rc=$?
+	echo "$rc"
+}
+
 # For rsync -e and the like
 ssh_command()
 {
