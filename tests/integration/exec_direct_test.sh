@@ -118,6 +118,25 @@ test_serves_many_channels_of_a_master()
 	ksh_ssh -S "$control" -O exit 2>/dev/null
 }
 
+# A connection has 64 channels: those that its client has closed are free again.
+test_frees_channels_that_the_client_closes()
+{
+	local i j pids control=$scratch/control
+
+	ksh_ssh -M -S "$control" -o ControlPersist=yes -N -f
+	for ((i = 0; i < 9; i++)); do
+		pids=()
+		for ((j = 0; j < 8; j++)); do
+			ksh_ssh -S "$control" 'yes; : direct' |
+				head -c 10 >/dev/null &
+			pids+=($!)
+		done
+		wait "${pids[@]}"
+	done
+	tap_is "$(ksh_ssh -S "$control" 'echo still; : direct')" still
+	ksh_ssh -S "$control" -O exit 2>/dev/null
+}
+
 test_answers_before_the_command_speaks()
 {
 	local i

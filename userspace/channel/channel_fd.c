@@ -478,6 +478,9 @@ static void fd_peer_closed(struct channel *ch)
 
 	ring_cancel(cf->ch.ring, &cf->tx_op);
 	drop_kept(cf);
+	/* Nor will what the command still sends. */
+	if (ch->handed_over)
+		channel_notify_tx_done(ch);
 }
 
 static void fd_detach(struct channel *ch)
