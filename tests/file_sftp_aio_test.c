@@ -40,13 +40,13 @@ FIXTURE_VARIANT_ADD(aio, sevens){ .piece = 7 };
 
 FIXTURE_SETUP(aio)
 {
-	struct sftp_options options = { .ring = &self->ring };
+	struct sftp_options options = { 0 };
 	int err = ring_init(&self->ring, 8);
 
 	if (err == -EPERM || err == -ENOSYS)
 		SKIP(return, "no io_uring here");
 	ASSERT_EQ(0, err);
-	client_start(&self->cl, &options, variant->piece);
+	client_start(&self->cl, &options, &self->ring, variant->piece);
 	client_init(&self->cl);
 	self->data = make_data(FILE_LEN);
 	make_file("file", self->data, FILE_LEN);

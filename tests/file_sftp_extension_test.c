@@ -735,15 +735,8 @@ TEST_F(turns, end_of_the_channel_ends_it)
 static uint32_t ext_name(struct client *cl, const char *ext, const char *arg,
 			 char **name)
 {
-	uint32_t n;
-
 	buf_put_cstring(client_begin_ext(cl, ext), arg);
-	if (client_call(cl) != SSH_FXP_NAME)
-		return client_status_of(cl);
-	ASSERT_EQ(0, buf_get_u32(&cl->reply, &n));
-	ASSERT_EQ(1, n);
-	ASSERT_EQ(0, buf_get_cstring(&cl->reply, name));
-	return SSH_FX_OK;
+	return client_call_name(cl, name);
 }
 
 static void expands_to(struct client *cl, const char *path, const char *want)

@@ -54,13 +54,16 @@ static inline int client_remove(const char *path, const struct stat *st,
 	return remove(path);
 }
 
+/* @ring: of the channel; NULL: it is on poll(2), and does no file I/O */
 static inline void client_start(struct client *cl,
 				const struct sftp_options *options,
-				size_t piece)
+				struct ring *ring, size_t piece)
 {
 	memset(cl, 0, sizeof(*cl));
 	fake_init(&cl->fake);
 	cl->fake.piece = piece;
+	if (ring)
+		cl->fake.ch.ring = ring;
 	buf_init(&cl->req, 1024 * 1024);
 	strcpy(cl->dir, "/tmp/kssh-sftp-XXXXXX");
 	ASSERT_NOT_NULL(mkdtemp(cl->dir));
@@ -73,7 +76,7 @@ static inline void client_open(struct client *cl, bool read_only, size_t piece)
 {
 	struct sftp_options options = { .read_only = read_only };
 
-	client_start(cl, &options, piece);
+	client_start(cl, &options, NULL, piece);
 }
 
 static inline void client_close(struct client *cl)
@@ -295,19 +298,25 @@ static inline uint32_t client_read(struct client *cl,
 	return SSH_FX_OK;
 }
 
-/* The one name of a REALPATH or READLINK; status. Freed by the caller. */
-static inline uint32_t client_name(struct client *cl, uint8_t type,
-				   const char *path, char **name)
+/* Send the request filled, take the one name of its answer; status. */
+static inline uint32_t client_call_name(struct client *cl, char **name)
 {
 	uint32_t n;
 
-	buf_put_cstring(client_begin(cl, type), path);
 	if (client_call(cl) != SSH_FXP_NAME)
 		return client_status_of(cl);
 	ASSERT_EQ(0, buf_get_u32(&cl->reply, &n));
 	ASSERT_EQ(1, n);
 	ASSERT_EQ(0, buf_get_cstring(&cl->reply, name));
 	return SSH_FX_OK;
+}
+
+/* The one name of a REALPATH or READLINK; status. Freed by the caller. */
+static inline uint32_t client_name(struct client *cl, uint8_t type,
+				   const char *path, char **name)
+{
+	buf_put_cstring(client_begin(cl, type), path);
+	return client_call_name(cl, name);
 }
 
 /* Attributes from the reply of a STAT and the like. */

@@ -112,6 +112,11 @@ void channel_again(struct channel *ch)
 		ring_again(ch->ring, &ch->again_op);
 }
 
+struct ring *channel_file_ring(const struct channel *ch)
+{
+	return ch->ring->use_poll ? NULL : ch->ring;
+}
+
 int channel_hand_over(struct channel *ch, int fds[3])
 {
 	int err = -EOPNOTSUPP;

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 struct channel;
+struct ring;
 
 /**
  * struct channel_consumer - who lives on top of a channel
@@ -83,6 +84,8 @@ ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked);
  * others have had their turn.
  */
 void channel_again(struct channel *ch);
+/* The channel's loop, if it does file I/O; NULL: it does not. */
+struct ring *channel_file_ring(const struct channel *ch);
 /*
  * Give the channel's own stream sockets away, blocking ones, to be a command's
  * stdin, stdout and stderr: the caller closes them. From then on the consumer

@@ -81,7 +81,6 @@ static int start_with(struct channel *ch, const struct session_args *args,
 	char *dir = NULL;
 	int err;
 
-	options->ring = ch->ring->use_poll ? NULL : ch->ring;
 	if (options->start_dir) {
 		dir = expand(options->start_dir, args);
 		if (!dir)

@@ -9,11 +9,8 @@
 #include "channel/channel.h"
 #include "lib/log.h"
 
-struct ring;
-
 /**
  * struct sftp_options - those of sftp-server(8); zero: none
- * @ring: for file I/O, NULL: none is done by it
  * @read_only: refuse what changes files
  * @start_dir: where relative names begin, NULL: where the process is
  * @has_umask: @umask counts, not that of the process
@@ -22,7 +19,6 @@ struct ring;
  * @log_level: what is logged
  */
 struct sftp_options {
-	struct ring *ring;
 	bool read_only;
 	const char *start_dir;
 	bool has_umask;

@@ -524,7 +524,7 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 	if (!sftp)
 		return -ENOMEM;
 	sftp->ch = ch;
-	sftp->ring = options->ring;
+	sftp->ring = channel_file_ring(ch);
 	sftp->read_only = options->read_only;
 	sftp->has_umask = options->has_umask;
 	sftp->umask = options->umask;
