@@ -255,7 +255,8 @@ TEST_F(match, takes_every_keyword_that_may_stand_there)
 		  load(self,
 		       "Match User alice\nAcceptEnv LANG\n"
 		       "AuthorizedKeysFile /k/%u\nClientAliveCountMax 7\n"
-		       "ClientAliveInterval 30\nDataPath user\n"
+		       "ClientAliveInterval 30\nConnectionRateLimit 1M 2M\n"
+		       "DataPath user\n"
 		       "ForceCommand internal-sftp -R\nLogLevel DEBUG\n"
 		       "MaxAuthTries 2\nPermitRootLogin no\nRekeyLimit 1G 1h\n"
 		       "Subsystem sftp internal-sftp -u 027\n"
@@ -268,6 +269,8 @@ TEST_F(match, takes_every_keyword_that_may_stand_there)
 	EXPECT_STREQ("/k/%u", conf->authorized_keys[0]);
 	EXPECT_EQ(7, conf->client_alive_count_max);
 	EXPECT_EQ(30, conf->client_alive_interval);
+	EXPECT_EQ(1 << 20, conf->connection_rate[CONF_RX]);
+	EXPECT_EQ(2 << 20, conf->connection_rate[CONF_TX]);
 	EXPECT_EQ(DATA_PATH_USER, conf->data_path);
 	EXPECT_STREQ("internal-sftp -R", conf->force_command);
 	EXPECT_EQ(LOG_LEVEL_DEBUG1, conf->log_level);

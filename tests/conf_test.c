@@ -191,6 +191,35 @@ TEST_F(conf, keeps_the_first_value_of_a_keyword)
 	EXPECT_STREQ("a", self->conf.subsystems[0].command);
 }
 
+TEST_F(conf, reads_rates_in_bytes_per_second)
+{
+	struct conf *conf = &self->conf;
+
+	ASSERT_EQ(0, load(self, "ConnectionRateLimit 20M\n"
+				"ConnectionRateLimit 1M\n"));
+	EXPECT_EQ(20 << 20, conf->connection_rate[CONF_RX]);
+	EXPECT_EQ(20 << 20, conf->connection_rate[CONF_TX]);
+	EXPECT_EQ(0, conf->user_rate[CONF_RX]);
+	conf_free(conf);
+	conf_init(conf);
+	ASSERT_EQ(0, load(self, "ConnectionRateLimit none 1024\n"
+				"UserRateLimit none\n"));
+	EXPECT_EQ(0, conf->connection_rate[CONF_RX]);
+	EXPECT_EQ(1024, conf->connection_rate[CONF_TX]);
+	EXPECT_EQ(0, conf->user_rate[CONF_TX]);
+}
+
+TEST_F(conf, has_rates_of_users_for_servers_of_root)
+{
+	int err = load(self, "UserRateLimit 1G 5k\n");
+
+	EXPECT_EQ(geteuid() ? -EINVAL : 0, err);
+	if (geteuid())
+		return;
+	EXPECT_EQ(1 << 30, self->conf.user_rate[CONF_RX]);
+	EXPECT_EQ(5 << 10, self->conf.user_rate[CONF_TX]);
+}
+
 TEST_F(conf, lets_the_command_line_win)
 {
 	ASSERT_EQ(0, conf_set(&self->conf, "MaxAuthTries=9"));
@@ -340,6 +369,14 @@ TEST_F(conf, refuses_values_that_make_no_sense)
 		"ClientAliveInterval -1",
 		"ClientAliveInterval 99999999999",
 		"ClientAliveCountMax 1 2",
+		"ConnectionRateLimit",
+		"ConnectionRateLimit 0",
+		"ConnectionRateLimit 1023",
+		"ConnectionRateLimit 1M 2M 3M",
+		"ConnectionRateLimit 1M default",
+		"ConnectionRateLimit 1Mbit",
+		"UserRateLimit fast",
+		"UserRateLimit 1M 1",
 		"DataPath none",
 		"HostKey",
 		"HostKey \"\"",

@@ -36,12 +36,15 @@ void channel_set_consumer(struct channel *ch,
 
 ssize_t channel_peek(struct channel *ch, const uint8_t **data)
 {
+	if (conn_rate_holds(ch, CONF_RX))
+		return -EAGAIN;
 	return ch->ops->peek(ch, data);
 }
 
 void channel_consume(struct channel *ch, size_t n)
 {
 	ch->ops->consume(ch, n);
+	conn_rate_charge(ch, CONF_RX, n);
 }
 
 void channel_discard(struct channel *ch)
@@ -51,7 +54,7 @@ void channel_discard(struct channel *ch)
 
 /*
  * Before anything is sent: 0; 1 the peer has closed, what is sent goes
- * nowhere; -EAGAIN control messages come first; -EPIPE.
+ * nowhere; -EAGAIN control messages come first, or the rate is reached; -EPIPE.
  */
 static int check_tx(struct channel *ch)
 {
@@ -63,7 +66,7 @@ static int check_tx(struct channel *ch)
 		ch->after_backlog = true;
 		return -EAGAIN;
 	}
-	return 0;
+	return conn_rate_holds(ch, CONF_TX) ? -EAGAIN : 0;
 }
 
 int channel_write(struct channel *ch, const void *p, size_t len,
@@ -73,7 +76,10 @@ int channel_write(struct channel *ch, const void *p, size_t len,
 
 	if (err)
 		return err < 0 ? err : 0;
-	return ch->ops->write(ch, p, len, flags);
+	err = ch->ops->write(ch, p, len, flags);
+	if (!err)
+		conn_rate_charge(ch, CONF_TX, len);
+	return err;
 }
 
 ssize_t channel_send_file(struct channel *ch, int fd, off_t off, size_t len,
@@ -81,29 +87,41 @@ ssize_t channel_send_file(struct channel *ch, int fd, off_t off, size_t len,
 			  unsigned int flags, int *file_errno)
 {
 	int err = check_tx(ch);
+	ssize_t n;
 
 	*file_errno = 0;
 	if (err)
 		return err < 0 ? err : (ssize_t)len;
-	return ch->ops->send_file(ch, fd, off, len, hdr_len, fill, arg, flags,
-				  file_errno);
+	n = ch->ops->send_file(ch, fd, off, len, hdr_len, fill, arg, flags,
+			       file_errno);
+	conn_rate_charge(ch, CONF_TX, n);
+	return n;
 }
 
 ssize_t channel_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 			  bool *pipe_blocked)
 {
 	int err = check_tx(ch);
+	ssize_t n;
 
 	*pipe_blocked = false;
 	if (err)
 		return err < 0 ? err : -EPIPE;
-	return ch->ops->from_pipe(ch, pipe_fd, ext, pipe_blocked);
+	n = ch->ops->from_pipe(ch, pipe_fd, ext, pipe_blocked);
+	conn_rate_charge(ch, CONF_TX, n);
+	return n;
 }
 
 ssize_t channel_to_pipe(struct channel *ch, int pipe_fd, bool *pipe_blocked)
 {
+	ssize_t n;
+
 	*pipe_blocked = false;
-	return ch->ops->to_pipe(ch, pipe_fd, pipe_blocked);
+	if (conn_rate_holds(ch, CONF_RX))
+		return -EAGAIN;
+	n = ch->ops->to_pipe(ch, pipe_fd, pipe_blocked);
+	conn_rate_charge(ch, CONF_RX, n);
+	return n;
 }
 
 void channel_again(struct channel *ch)

@@ -4,6 +4,7 @@
 #define KSSH_CHANNEL_CHANNEL_IMPL_H
 
 #include "channel/channel.h"
+#include "conf/conf.h"
 #include "lib/buf.h"
 #include "stream/ring.h"
 
@@ -83,6 +84,7 @@ struct channel_ops {
  * @close_sent: our CHANNEL_CLOSE is out
  * @close_rcvd: the peer's CHANNEL_CLOSE came
  * @after_backlog: the consumer wants to write once the backlog is gone
+ * @rate_held: it is to be told when the rate allows more, by direction
  * @env: environment the peer asked for, "NAME=value" strings
  * @n_env: how many
  */
@@ -107,6 +109,7 @@ struct channel {
 	bool close_sent;
 	bool close_rcvd;
 	bool after_backlog;
+	bool rate_held[CONF_DIRS];
 	char **env;
 	unsigned int n_env;
 };

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "channel/channel_impl.h"
+#include "channel/conn_rate.h"
 #include "channel/session.h"
 #include "core/channel.h"
 #include "kex/kex.h"
@@ -85,6 +86,7 @@ extern const struct conn_path conn_path_user;
  * @alive_missed: keepalives without an answer
  * @alive_op: ClientAliveInterval
  * @alive_ts: its time
+ * @rate: limits, by direction
  * @rekey_op: RekeyLimit's time, user path
  * @rekey_ts: its time
  */
@@ -111,6 +113,7 @@ struct conn {
 	unsigned int alive_missed;
 	struct ring_op alive_op;
 	struct __kernel_timespec alive_ts;
+	struct conn_rate rate[CONF_DIRS];
 	struct ring_op rekey_op;
 	struct __kernel_timespec rekey_ts;
 };

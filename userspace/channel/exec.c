@@ -353,10 +353,11 @@ static void init_pipe(struct exec *exec, struct exec_pipe *pipe, int fd,
 	pipe->op = (struct ring_op){ .fn = fn, .arg = pipe };
 }
 
-/* May the command have the channel's sockets? */
+/* May the command have the channel's sockets? Nobody could hold it back. */
 static bool wants_direct(const struct conn *conn, const char *command)
 {
-	return command && conf_exec_direct(conn->args->conf, command);
+	return command && !conn_rate_any(conn) &&
+	       conf_exec_direct(conn->args->conf, command);
 }
 
 static int open_stdio(struct exec *exec, struct exec_stdio *io,

@@ -172,6 +172,7 @@ int session_run(const struct session_args *args)
 			    strerror(-err));
 		ring_init_poll(&conn.ring);
 	}
+	conn_rate_init(&conn);
 	conn.ring.idle = before_sleep;
 	conn.ring.idle_arg = &conn;
 	err = start_path(&conn);

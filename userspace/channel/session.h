@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include "channel/rate.h"
 #include "conf/conf.h"
 #include "packet/newkeys.h"
 
@@ -21,6 +22,8 @@
  * @home: home directory
  * @shell: login shell
  * @forced_command: command="" of the key: runs whatever is asked for; or NULL
+ * @user_meters: for UserRateLimit, by direction, shared by all connections of
+ *	the user; NULL: none
  * @uid: as which we run already
  * @gid: as which we run already
  * @peer_addr: numeric address of the client
@@ -40,6 +43,7 @@ struct session_args {
 	const char *home;
 	const char *shell;
 	const char *forced_command;
+	struct rate_meter *user_meters;
 	uid_t uid;
 	gid_t gid;
 	const char *peer_addr;

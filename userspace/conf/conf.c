@@ -100,6 +100,8 @@ static const struct conf_keyword keywords[] = {
 	  FIELD(client_alive_count_max), NULL, CONF_IN_MATCH },
 	{ "ClientAliveInterval", conf_parse_time, FIELD(client_alive_interval),
 	  NULL, CONF_IN_MATCH },
+	{ "ConnectionRateLimit", conf_parse_rate, FIELD(connection_rate), NULL,
+	  CONF_IN_MATCH },
 	{ "DataPath", conf_parse_choice, FIELD(data_path), data_paths, CONF_IN_MATCH },
 	{ "ExecStdio", conf_parse_exec_stdio, 0, NULL, CONF_MULTI },
 	{ "ForceCommand", conf_parse_force, FIELD(force_command), NULL, CONF_IN_MATCH },
@@ -123,6 +125,7 @@ static const struct conf_keyword keywords[] = {
 	{ "SyslogFacility", conf_parse_choice, FIELD(syslog_facility),
 	  facilities, 0 },
 	{ "TCPKeepAlive", conf_parse_flag, FIELD(tcp_keep_alive), NULL, 0 },
+	{ "UserRateLimit", conf_parse_rate, FIELD(user_rate), NULL, CONF_IN_MATCH },
 	/* values which say what we do anyway */
 	{ "AllowAgentForwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },
 	{ "AllowStreamLocalForwarding", conf_parse_only, 0, "no", CONF_IN_MATCH },

@@ -14,6 +14,9 @@ enum data_path {
 	DATA_PATH_USER,
 };
 
+/* From the peer, and to it. */
+enum { CONF_RX, CONF_TX, CONF_DIRS };
+
 #define CONF_LISTEN_MAX		16
 #define CONF_HOST_KEYS_MAX	8
 #define CONF_AUTHKEYS_MAX	4
@@ -76,6 +79,8 @@ struct conf {
 	char *kex;
 	uint64_t rekey_bytes; /* 0: default of the cipher */
 	uint32_t rekey_seconds; /* 0: none */
+	uint64_t connection_rate[CONF_DIRS]; /* bytes per second, 0: any */
+	uint64_t user_rate[CONF_DIRS]; /* of all connections of a user */
 	struct conf_subsystem subsystems[CONF_SUBSYSTEMS_MAX];
 	unsigned int n_subsystems;
 	char *force_command; /* NULL: none */

@@ -104,6 +104,7 @@ int conf_parse_names(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_force(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_chroot(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_rekey(struct conf_line *line, const struct conf_keyword *kw);
+int conf_parse_rate(struct conf_line *line, const struct conf_keyword *kw);
 int conf_parse_startups(struct conf_line *line, const struct conf_keyword *kw);
 
 /* conf_list.c: keywords that may be given several times */

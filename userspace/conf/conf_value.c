@@ -9,6 +9,9 @@
 #include "conf/conf_impl.h"
 #include "kex/kex.h"
 
+/* Pieces of 256 KiB go whole. */
+#define RATE_MIN	1024
+
 static void *field(const struct conf_line *line, const struct conf_keyword *kw)
 {
 	return (char *)line->conf + kw->off;
@@ -359,6 +362,36 @@ int conf_parse_rekey(struct conf_line *line, const struct conf_keyword *kw)
 		line->conf->rekey_bytes = bytes;
 		line->conf->rekey_seconds = seconds;
 	}
+	return 0;
+}
+
+/* From the peer, then to it; one value holds for both. */
+int conf_parse_rate(struct conf_line *line, const struct conf_keyword *kw)
+{
+	uint64_t *value = field(line, kw);
+	uint64_t rate[CONF_DIRS];
+	int i, err;
+
+	err = conf_need(line, 1, CONF_DIRS);
+	if (err)
+		return err;
+	for (i = 0; i < CONF_DIRS; i++) {
+		const char *word = line->argv[i % line->argc];
+
+		if (parse_size(word, &rate[i]) ||
+		    (rate[i] < RATE_MIN && strcasecmp(word, "none")))
+			return conf_fault(
+				line,
+				"\"%.64s\": say none, or bytes per second from 1K on: 500K, 20M",
+				word);
+	}
+	if (kw->off == offsetof(struct conf, user_rate) && geteuid() &&
+	    (rate[CONF_RX] || rate[CONF_TX]))
+		return conf_fault(
+			line,
+			"needs a server that is run by root; say ConnectionRateLimit, or remove the line");
+	if (!line->taken)
+		memcpy(value, rate, sizeof(rate));
 	return 0;
 }
 

@@ -132,6 +132,13 @@ int monitor_start_session(struct monitor *mon, bool ulp_attached,
 /* Reap the child; @kill_it: it may be alive. Our ends are closed. */
 int monitor_reap(struct monitor *mon, bool kill_it, int *status);
 
+/* monitor_rate.c */
+/*
+ * Meters of the user's UserRateLimit, by direction, mapped; NULL: there is no
+ * such limit, or after a log line.
+ */
+struct rate_meter *monitor_user_meters(const struct conf *conf, uid_t uid);
+
 /* monitor_session.c */
 /* Choose the data path, run the session; the exit code. */
 int monitor_session(struct monitor *mon);
