@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* SFTP while disks are slow: what waits for what, and who is answered. */
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include "sftp_client.h"
 #include "stream/ring.h"
@@ -19,6 +21,28 @@ ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
 		return -1;
 	}
 	return preadv(fd, iov, n, off);
+}
+
+/* And the disk is so slow, by the clock that the server looks at. */
+static bool slow;
+static unsigned int in_place;
+static time_t clock_s;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	if (id != CLOCK_MONOTONIC_COARSE)
+		return syscall(SYS_clock_gettime, id, ts);
+	*ts = (struct timespec){ .tv_sec = clock_s };
+	return 0;
+}
+
+ssize_t pwrite(int fd, const void *p, size_t n, off_t off)
+{
+	struct iovec iov = { .iov_base = (void *)p, .iov_len = n };
+
+	in_place++;
+	clock_s += slow;
+	return pwritev(fd, &iov, 1, off);
 }
 
 FIXTURE(aio)
@@ -56,6 +80,8 @@ FIXTURE_SETUP(aio)
 	self->first_id = self->cl.req_id + 1;
 	cold = true;
 	asked = 0;
+	slow = false;
+	in_place = 0;
 }
 
 FIXTURE_TEARDOWN(aio)
@@ -367,6 +393,244 @@ TEST_F(aio, a_cached_file_is_read_at_once_and_seldom_asked_about)
 	queue_reads(cl, &self->handle, 20, READ_LEN);
 	EXPECT_NE(0, server_of(cl)->aio_ops);
 	ASSERT_EQ(0, ring_run(&self->ring));
+}
+
+/* One is slow; the next are not waited for. */
+static void make_slow(FIXTURE_DATA(aio) *self)
+{
+	slow = true;
+	ASSERT_EQ(SSH_FX_OK, client_write(&self->cl, &self->handle, 0, "s", 1));
+	slow = false;
+	ASSERT_LE(1, in_place);
+	in_place = 0;
+	self->first_id = self->cl.req_id + 1;
+}
+
+static void queue_write(struct client *cl, const struct client_handle *handle,
+			uint64_t off, const void *p, size_t len)
+{
+	client_fill_write(cl, handle, off, p, len);
+	client_queue(cl);
+}
+
+/* @n pieces of @data from @off on, each of READ_LEN */
+static void queue_writes(FIXTURE_DATA(aio) *self, const uint8_t *data,
+			 uint64_t off, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		queue_write(&self->cl, &self->handle, off + i * READ_LEN,
+			    data + i * READ_LEN, READ_LEN);
+	fake_arrive_all(&self->cl.fake);
+}
+
+static void take_status(FIXTURE_DATA(aio) *self, int n, uint32_t status)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		ASSERT_TRUE(client_take(&self->cl));
+		ASSERT_EQ(self->first_id++, self->cl.reply_id);
+		ASSERT_EQ(status, client_status_of(&self->cl));
+	}
+}
+
+static void expect_content(const char *path, uint64_t off, const void *want,
+			   size_t len)
+{
+	uint8_t *have = malloc(len);
+	int fd = open(path, O_RDONLY);
+
+	ASSERT_EQ(len, pread(fd, have, len, off));
+	EXPECT_MEMEQ(want, have, len);
+	close(fd);
+	free(have);
+}
+
+TEST_F(aio, writes_that_are_fast_are_done_in_place)
+{
+	queue_writes(self, self->data + 1, 0, 50);
+	take_status(self, 50, SSH_FX_OK);
+	EXPECT_EQ(0, server_of(&self->cl)->aio_ops);
+}
+
+TEST_F(aio, slow_writes_are_done_meanwhile)
+{
+	make_slow(self);
+	queue_writes(self, self->data + 1, 0, 40);
+	EXPECT_FALSE(client_take(&self->cl));
+	EXPECT_EQ(0, in_place);
+	EXPECT_EQ(40, server_of(&self->cl)->aio_ops);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 40, SSH_FX_OK);
+	EXPECT_FALSE(client_take(&self->cl));
+	expect_content("file", 0, self->data + 1, 40 * READ_LEN);
+	EXPECT_EQ(40 * READ_LEN + 1, server_of(&self->cl)->bytes_received);
+	EXPECT_FALSE(self->cl.fake.held);
+}
+
+TEST_F(aio, writes_keep_their_order)
+{
+	int i;
+
+	make_slow(self);
+	for (i = 0; i < 30; i++)
+		queue_write(&self->cl, &self->handle, i, self->data + i * 8,
+			    READ_LEN);
+	fake_arrive_all(&self->cl.fake);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 30, SSH_FX_OK);
+	expect_content("file", 29, self->data + 29 * 8, READ_LEN);
+	expect_content("file", 28, self->data + 28 * 8, 1);
+}
+
+TEST_F(aio, a_read_waits_for_the_writes_before_it)
+{
+	struct client *cl = &self->cl;
+	uint32_t id;
+
+	make_slow(self);
+	queue_writes(self, self->data + 1, 0, 3);
+	id = cl->req_id + 1;
+	queue_read(cl, &self->handle, 0, READ_LEN);
+	buf_put_string(client_begin(cl, SSH_FXP_CLOSE), self->handle.str,
+		       self->handle.len);
+	client_queue(cl);
+	fake_arrive_all(&cl->fake);
+	EXPECT_EQ(3, server_of(cl)->aio_ops);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 3, SSH_FX_OK);
+	take_reads(cl, self->data + 1, id, 1, READ_LEN);
+	self->first_id = id + 1;
+	take_status(self, 1, SSH_FX_OK);
+}
+
+TEST_F(aio, what_tells_a_length_waits_for_the_writes_before_it)
+{
+	struct client *cl = &self->cl;
+	struct sftp_attrs attrs;
+	struct buf *req;
+
+	make_slow(self);
+	queue_writes(self, self->data, FILE_LEN, 2);
+	req = client_begin(cl, SSH_FXP_FSTAT);
+	buf_put_string(req, self->handle.str, self->handle.len);
+	client_queue(cl);
+	fake_arrive_all(&cl->fake);
+	EXPECT_FALSE(client_take(cl));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 2, SSH_FX_OK);
+	ASSERT_TRUE(client_take(cl));
+	ASSERT_EQ(SSH_FXP_ATTRS, cl->type);
+	ASSERT_EQ(0, sftp_attrs_get(&cl->reply, &attrs));
+	EXPECT_EQ(FILE_LEN + 2 * READ_LEN, attrs.size);
+}
+
+TEST_F(aio, holds_a_bounded_number_of_writes)
+{
+	make_slow(self);
+	self->ring.idle = note_most;
+	self->ring.idle_arg = server_of(&self->cl);
+	most_ops = 0;
+	queue_writes(self, self->data, 0, 200);
+	EXPECT_EQ(64, server_of(&self->cl)->aio_ops);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 200, SSH_FX_OK);
+	EXPECT_EQ(64, most_ops);
+}
+
+TEST_F(aio, holds_a_bounded_memory_of_writes)
+{
+	int i;
+
+	make_slow(self);
+	for (i = 0; i < 40; i++)
+		queue_write(&self->cl, &self->handle, 0, self->data,
+			    SFTP_IO_MAX);
+	fake_arrive_all(&self->cl.fake);
+	EXPECT_LE(4 << 20, server_of(&self->cl)->aio_bytes);
+	EXPECT_GT((4 << 20) + SFTP_PACKET_MAX, server_of(&self->cl)->aio_bytes);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 40, SSH_FX_OK);
+}
+
+TEST_F(aio, writes_are_in_place_again_when_the_disk_is_fast)
+{
+	make_slow(self);
+	queue_writes(self, self->data + 1, 0, 64);
+	EXPECT_EQ(64, server_of(&self->cl)->aio_ops);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 64, SSH_FX_OK);
+	EXPECT_EQ(0, in_place);
+	queue_writes(self, self->data + 1, 0, 5);
+	EXPECT_EQ(0, server_of(&self->cl)->aio_ops);
+	take_status(self, 5, SSH_FX_OK);
+	EXPECT_LE(5, in_place);
+}
+
+TEST_F(aio, a_write_that_fails_is_the_one_that_is_told)
+{
+	const struct rlimit limit = { FILE_LEN, RLIM_INFINITY };
+	const struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+
+	make_slow(self);
+	queue_writes(self, self->data + 1, FILE_LEN - 2 * READ_LEN, 4);
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &none));
+	take_status(self, 2, SSH_FX_OK);
+	take_status(self, 2, SSH_FX_FAILURE);
+	queue_writes(self, self->data, 0, 1);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 1, SSH_FX_OK);
+}
+
+TEST_F(aio, slow_writes_append)
+{
+	struct client *cl = &self->cl;
+	struct client_handle log;
+
+	ASSERT_EQ(SSH_FX_OK, client_open_file(cl, "log",
+					      SSH_FXF_WRITE | SSH_FXF_CREAT |
+						      SSH_FXF_APPEND,
+					      &log));
+	make_slow(self);
+	queue_write(cl, &log, 0, "one ", 4);
+	queue_write(cl, &log, 0, "two ", 4);
+	queue_write(cl, &log, 1, "three", 5);
+	fake_arrive_all(&cl->fake);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 3, SSH_FX_OK);
+	expect_content("log", 0, "one two three", 13);
+}
+
+TEST_F(aio, the_input_ends_within_a_slow_write)
+{
+	struct client *cl = &self->cl;
+
+	make_slow(self);
+	queue_write(cl, &self->handle, 0, self->data + 1, READ_LEN);
+	queue_write(cl, &self->handle, READ_LEN, self->data, READ_LEN);
+	cl->fake.in_len = cl->fake.in_ready + READ_LEN + 200;
+	fake_arrive_all(&cl->fake);
+	fake_send_end(&cl->fake);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	EXPECT_TRUE(cl->fake.finished);
+	expect_content("file", 0, self->data + 1, READ_LEN);
+}
+
+TEST_F(aio, the_channel_goes_within_a_slow_write)
+{
+	struct client *cl = &self->cl;
+
+	make_slow(self);
+	queue_write(cl, &self->handle, 0, self->data + 1, READ_LEN);
+	queue_write(cl, &self->handle, READ_LEN, self->data, READ_LEN);
+	fake_arrive(&cl->fake, READ_LEN + 200);
+	channel_end(&cl->fake.ch);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	cl->fake.finished = true;
 }
 
 TEST_HARNESS_MAIN

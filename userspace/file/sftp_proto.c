@@ -409,6 +409,8 @@ static int serve(struct sftp *sftp)
 		if (err)
 			return err;
 		n = sftp->input_none ? -EAGAIN : channel_peek(sftp->ch, &p);
+		if (!n)
+			sftp_write_end(sftp);
 		if (n > 0 ? must_wait(sftp, p, n) : !n && sftp->aio_ops)
 			n = -EAGAIN;
 		if (n <= 0) {

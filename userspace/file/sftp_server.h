@@ -116,7 +116,10 @@ struct sftp_read {
  * @left: bytes of data to come
  * @skip: bytes to drop behind them
  * @err: first failure: what remains is dropped, then it is the answer
+ * @aio: gathers the data, NULL: they go to the file as they come
  */
+struct sftp_aio;
+
 struct sftp_write {
 	bool active;
 	uint32_t req_id;
@@ -125,6 +128,7 @@ struct sftp_write {
 	uint32_t left;
 	uint32_t skip;
 	int err;
+	struct sftp_aio *aio;
 };
 
 /*
@@ -253,7 +257,9 @@ struct sftp_owner {
  * @reply_len: end of the last one that is complete
  * @gathered: bytes of requests taken since @reply was empty
  * @work: what jobs have done in this turn of the loop
+ * @slow_writes: so many WRITEs are still to be done by io_uring
  * @aio_ops: operations under way or done and not answered
+ * @aio_writes: of those the WRITEs
  * @aio_done: of those done
  * @aio_bytes: memory that they hold
  */
@@ -278,7 +284,9 @@ struct sftp {
 	struct buf reply;
 	size_t reply_len;
 	size_t gathered;
+	unsigned int slow_writes;
 	unsigned int aio_ops;
+	unsigned int aio_writes;
 	unsigned int aio_done;
 	size_t aio_bytes;
 	struct sftp_read read;
@@ -379,6 +387,19 @@ int sftp_read_go(struct sftp *sftp);
 bool sftp_aio_wants(struct sftp *sftp, const struct sftp_read *rd);
 /* Begin; answered when it is done. 0 or -ENOMEM. */
 int sftp_aio_read(struct sftp *sftp, const struct sftp_read *rd);
+/* A WRITE has taken so long, nanoseconds. */
+void sftp_aio_wrote(struct sftp *sftp, uint64_t ns);
+/* Nanoseconds, to a few milliseconds. */
+uint64_t sftp_aio_now(void);
+/* Is a WRITE to be gathered, and done meanwhile? */
+bool sftp_aio_wants_write(const struct sftp *sftp,
+			  const struct sftp_handle *handle);
+/* sftp->write.aio for @len > 0 bytes; 0 or -ENOMEM. */
+int sftp_aio_write(struct sftp *sftp, uint32_t len);
+/* The next @n bytes of it; with the last of them it begins. */
+void sftp_aio_gather(struct sftp_aio *aio, const uint8_t *p, size_t n);
+/* No more of it comes: it is not begun. */
+void sftp_aio_drop(struct sftp_aio *aio);
 int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd);
 /* Must a request of this type wait until what is under way is done? */
 bool sftp_aio_blocks(const struct sftp *sftp, uint8_t type);
@@ -391,6 +412,8 @@ void sftp_aio_exit(struct sftp *sftp);
 int sftp_write(struct sftp *sftp, uint32_t req_id, struct buf *req);
 /* Drop what is to come of a WRITE, then answer @err. */
 void sftp_write_refuse(struct sftp *sftp, uint32_t req_id, int err);
+/* The input ends: of a WRITE that is not complete nothing more comes. */
+void sftp_write_end(struct sftp *sftp);
 /* Data of sftp->write: bytes taken of the @n > 0; -errno: dead. */
 ssize_t sftp_write_data(struct sftp *sftp, const uint8_t *p, size_t n);
 

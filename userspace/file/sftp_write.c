@@ -28,6 +28,20 @@ static int store(struct sftp_write *wr, const uint8_t *p, size_t n)
 	return 0;
 }
 
+/* How long did it take? A disk that is slow is not waited for again. */
+static void store_timed(struct sftp *sftp, const uint8_t *p, size_t n)
+{
+	struct sftp_write *wr = &sftp->write;
+	uint64_t since = sftp_aio_now();
+
+	wr->err = store(wr, p, n);
+	sftp_aio_wrote(sftp, sftp_aio_now() - since);
+	if (wr->err)
+		return;
+	sftp->bytes_received += n;
+	wr->handle->bytes_written += n;
+}
+
 static int begin(struct sftp_write *wr, uint32_t len)
 {
 	if (wr->handle->kind != SFTP_HANDLE_FILE)
@@ -62,6 +76,10 @@ int sftp_write(struct sftp *sftp, uint32_t req_id, struct buf *req)
 		err = begin(wr, len);
 	if (err || !sftp->body_left)
 		return err;
+	if (len && sftp_aio_wants_write(sftp, wr->handle))
+		err = sftp_aio_write(sftp, len);
+	if (err)
+		return err;
 	wr->active = true;
 	wr->left = len;
 	wr->skip = sftp->body_left - len;
@@ -78,6 +96,15 @@ void sftp_write_refuse(struct sftp *sftp, uint32_t req_id, int err)
 	};
 }
 
+void sftp_write_end(struct sftp *sftp)
+{
+	struct sftp_write *wr = &sftp->write;
+
+	if (wr->active && wr->aio && wr->left)
+		sftp_aio_drop(wr->aio);
+	wr->active = false;
+}
+
 ssize_t sftp_write_data(struct sftp *sftp, const uint8_t *p, size_t n)
 {
 	struct sftp_write *wr = &sftp->write;
@@ -85,16 +112,18 @@ ssize_t sftp_write_data(struct sftp *sftp, const uint8_t *p, size_t n)
 	size_t skip;
 	int err;
 
-	if (data && !wr->err) {
-		wr->err = store(wr, p, data);
-		sftp->bytes_received += wr->err ? 0 : data;
-		wr->handle->bytes_written += wr->err ? 0 : data;
-	}
+	if (wr->aio)
+		sftp_aio_gather(wr->aio, p, data);
+	else if (data && !wr->err)
+		store_timed(sftp, p, data);
 	wr->left -= data;
 	skip = n - data < wr->skip ? n - data : wr->skip;
 	wr->skip -= skip;
 	if (!wr->left && !wr->skip) {
 		wr->active = false;
+		/* its answer comes when it is done */
+		if (wr->aio)
+			return data + skip;
 		err = sftp_reply_errno(sftp, wr->req_id, wr->err);
 		if (err < 0)
 			return err;

@@ -121,6 +121,15 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf,
 	submit_op(ring, op, sqe);
 }
 
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf,
+		size_t len, uint64_t off)
+{
+	struct io_uring_sqe *sqe = get_sqe(ring);
+
+	io_uring_prep_write(sqe, fd, buf, len, off);
+	submit_op(ring, op, sqe);
+}
+
 void ring_fsync(struct ring *ring, struct ring_op *op, int fd)
 {
 	struct io_uring_sqe *sqe = get_sqe(ring);

@@ -77,6 +77,8 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 /* Files; without io_uring there is none of this. */
 void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf,
 	       size_t len, uint64_t off);
+void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf,
+		size_t len, uint64_t off);
 void ring_fsync(struct ring *ring, struct ring_op *op, int fd);
 /* Completes with -ETIME; @ts must live until then. */
 void ring_timeout(struct ring *ring, struct ring_op *op,
