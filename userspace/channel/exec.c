@@ -23,8 +23,12 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* Moves of one stream before others have their turn. */
-#define EXEC_BUDGET	8
+/*
+ * What one stream moves before others have their turn, news from the module
+ * among them, as that keys are to be exchanged.
+ */
+#define EXEC_MOVES	8
+#define EXEC_BYTES	(512 * 1024)
 
 struct exec;
 
@@ -177,15 +181,18 @@ static void pump_in(struct exec *exec)
 {
 	struct exec_pipe *pipe = &exec->in;
 	bool pipe_blocked;
+	size_t moved = 0;
 	ssize_t n;
-	int turns;
+	int i;
 
 	if (pipe->fd < 0 || !exec->ch)
 		return;
-	for (turns = 0; turns < EXEC_BUDGET; turns++) {
+	for (i = 0; i < EXEC_MOVES && moved < EXEC_BYTES; i++) {
 		n = channel_to_pipe(exec->ch, pipe->fd, &pipe_blocked);
-		if (n > 0)
+		if (n > 0) {
+			moved += n;
 			continue;
+		}
 		if (n == -EAGAIN && !pipe_blocked)
 			return;
 		if (n == -EAGAIN)
@@ -205,16 +212,19 @@ static void pump_out(struct exec_pipe *pipe)
 {
 	struct exec *exec = pipe->exec;
 	bool pipe_blocked;
+	size_t moved = 0;
 	ssize_t n;
-	int turns;
+	int i;
 
 	if (pipe->fd < 0 || !exec->ch)
 		return;
-	for (turns = 0; turns < EXEC_BUDGET; turns++) {
+	for (i = 0; i < EXEC_MOVES && moved < EXEC_BYTES; i++) {
 		n = channel_from_pipe(exec->ch, pipe->fd, pipe->ext,
 				      &pipe_blocked);
-		if (n > 0)
+		if (n > 0) {
+			moved += n;
 			continue;
+		}
 		if (n == -EAGAIN && !pipe_blocked)
 			return;
 		/* short of memory: tried again, nothing is lost */
