@@ -11,6 +11,7 @@ JSON object a line; bench/report makes tables of them.
 """
 
 import argparse
+import collections
 import datetime
 import json
 import os
@@ -298,14 +299,27 @@ def idle_memory(bench, server):
     # who asked whether the server was up is gone by then
     time.sleep(1)
     before = memory_of(server.proc.pid)
-    clients = [subprocess.Popen(
-        ["ssh", *bench.ssh, "-N", "-o", "ControlMaster=no", "root@127.0.0.1"],
-        stdin=subprocess.DEVNULL) for _ in range(n)]
-    time.sleep(2 + n / 20)
+    clients = []
+    while len(clients) < n:
+        some = [subprocess.Popen(
+            ["ssh", *bench.ssh, "-N", "-o", "PermitLocalCommand=yes", "-o",
+             "LocalCommand=echo up", "root@127.0.0.1"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+                for _ in range(min(16, n - len(clients)))]
+        for client in some:
+            if client.stdout.readline() != b"up\n":
+                die(f"connection {len(clients)} of {n} is not held")
+            clients.append(client)
+    time.sleep(1)
     used = memory_of(server.proc.pid) - before
+    alive = sum(client.poll() is None for client in clients)
     for client in clients:
         client.terminate()
+    for client in clients:
         client.wait()
+        client.stdout.close()
+    if alive < n:
+        die(f"{alive} of {n} connections are left")
     return used / n
 
 
@@ -346,6 +360,43 @@ def answer(bench, what, kind):
     return row
 
 
+# Processes of a server, by the names they run under.
+SERVER_COMMS = re.compile(r"k?sshd|sftp-server|dropbear|cat$")
+
+
+def profile(bench, what, kind):
+    """Rows: the functions that most of the server's time goes to."""
+    data = f"{bench.dir}/perf"
+    ctl, ack = os.pipe(), os.pipe()
+    with subprocess.Popen(["perf", "record", "-q", "-a", "-e", "cpu-clock",
+                           "-o", data, "--delay=-1",
+                           f"--control=fd:{ctl[0]},{ack[1]}"],
+                          pass_fds=(ctl[0], ack[1]),
+                          stderr=subprocess.DEVNULL) as perf:
+        os.write(ctl[1], b"enable\n")
+        os.read(ack[0], 16)
+        answer(bench, what, kind)
+        perf.send_signal(signal.SIGINT)
+    for fd in *ctl, *ack:
+        os.close(fd)
+    out = subprocess.run(["perf", "report", "-i", data, "--stdio", "-q",
+                          "--sort", "comm,dso,symbol", "-F",
+                          "sample,comm,dso,symbol", "-t", "|"],
+                         capture_output=True, text=True, check=False).stdout
+    samples = collections.Counter()
+    for line in out.splitlines():
+        count, comm, dso, symbol = (line.split("|") + [""] * 3)[:4]
+        if SERVER_COMMS.match(comm.strip()):
+            # behind [k] or [.]: kernel, user
+            name = symbol.strip()[4:].split(" ")[0]
+            if name.startswith("0x"):
+                name = dso.strip()
+            samples[name] += int(count)
+    for function, n in samples.most_common(bench.args.profile):
+        yield {"server": kind, "what": what, "function": function,
+               "of_it": round(n / samples.total(), 4)}
+
+
 def versions():
     def first_line(*command):
         out = subprocess.run(command, capture_output=True, text=True,
@@ -353,6 +404,12 @@ def versions():
         return (out.stdout + out.stderr).strip().splitlines()[0]
     return {"openssh": first_line("ssh", "-V"),
             "libcrypto": first_line("openssl", "version")}
+
+
+def can_do(kind, what, cipher):
+    """Dropbear's sftp-server is OpenSSH's, and it has no AES-GCM."""
+    return kind != "dropbear" or ("gcm" not in cipher and
+                                  what in ("login", "idle", "cat", "sink"))
 
 
 def main():
@@ -368,6 +425,8 @@ def main():
     parser.add_argument("--reads", type=int, default=50000)
     parser.add_argument("--logins", type=int, default=160)
     parser.add_argument("--idle", type=int, default=40)
+    parser.add_argument("-p", "--profile", type=int, default=0, metavar="N",
+                        help="once more, and the N functions with most time")
     args = parser.parse_args()
 
     bench = Bench(args)
@@ -386,14 +445,16 @@ def main():
                 die(f"unknown question {what}")
             if what != "idle":
                 QUESTIONS[what][0](bench)
+            servers = [kind for kind in args.servers.split(",")
+                       if can_do(kind, what, args.cipher)]
             for _ in range(args.repeat):
-                for kind in args.servers.split(","):
-                    # its sftp-server is OpenSSH's, and it has no AES-GCM
-                    if kind == "dropbear" and (what not in (
-                            "login", "idle", "cat", "sink") or
-                            "gcm" in args.cipher):
-                        continue
+                for kind in servers:
                     print(json.dumps(answer(bench, what, kind)), flush=True)
+                    bench.remove("got")
+            if args.profile and what != "idle":
+                for kind in servers:
+                    for row in profile(bench, what, kind):
+                        print(json.dumps(row), flush=True)
                     bench.remove("got")
             for name in "file", "small", "list", "part":
                 bench.remove(name)

@@ -11,7 +11,8 @@
 # A server's cost is the CPU time of its cgroup and that of kernel threads
 # (workqueues) meanwhile, less the same for an empty file (the login).
 #
-# Prints one JSON object a line.
+# Prints one JSON object a line; with -p also one for each function, with the
+# part of it that kernel threads have.
 usage() {
 	cat <<-END
 	usage: server_cost.sh [-m MIB] [-c CIPHER] [-s SERVERS] [-w WHAT]
@@ -222,24 +223,28 @@ profile() {
 	read -r _ <&9
 	wait $recorder || true
 	exec 8>&- 9<&-
-	perf report -i "$dir/data" --stdio -q --sort comm,symbol \
-		-F sample,comm,symbol -t '|' 2>/dev/null |
+	perf report -i "$dir/data" --stdio -q --sort comm,dso,symbol \
+		-F sample,comm,dso,symbol -t '|' 2>/dev/null |
 		awk -F'|' -v bytes=$((mib * 1048576)) -v period=$period '
-		{ gsub(/ +$/, "", $2); gsub(/^ +/, "", $2) }
+		{ gsub(/ /, "", $2); gsub(/ /, "", $3) }
 		$2 ~ /^(k?sshd-session|sftp-server|cat|k|rcu)/ {
-			sub(/^ *\[.\] /, "", $3)
+			gsub(/^ *\[.\] | /, "", $4)
+			# without a name: the library
+			if ($4 ~ /^0x/)
+				$4 = $3
 			i = $1 * period / bytes
-			all += i
-			fn[$3] += i
+			fn[$4] += i
 			if ($2 ~ /^(kworker|ksoft|kth|rcu)/)
-				kernel[$3] += i
+				kernel[$4] += i
 		}
 		END {
-			printf "0 # %7.4f all\n", all
 			for (f in fn)
-				printf "1 # %7.4f %7.4f %s\n", fn[f],
-					kernel[f], f
-		}' | sort -k1,1n -k3,3rn | head -n $((top + 1)) | cut -c3-
+				printf "%.4f %.4f %s\n", fn[f], kernel[f], f
+		}' | sort -rn | head -n "$top" | while read -r all threads fn; do
+			printf '{"server": "%s", "what": "%s", ' "$2" "$1"
+			printf '"cipher": "%s", "function": "%s", ' "$cipher" "$fn"
+			printf '"of_it": %s, "of_kthreads": %s}\n' "$all" "$threads"
+		done
 }
 
 prepare
@@ -254,7 +259,7 @@ for server in ${servers//,/ }; do
 		for _ in $(seq "$repeat"); do
 			measure "$what" "$server"
 		done
-		[ -z "$top" ] || profile "$what"
+		[ -z "$top" ] || profile "$what" "$server"
 	done
 	case $server in
 	kssh-*)
