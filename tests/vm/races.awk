@@ -4,8 +4,9 @@
 # without the others comes out.
 #
 # A race is the module's if one of the two accesses is, or a helper's that it
-# called. What TCP does to its own state is not, whoever has called TCP, nor
-# what an interrupt does that found the module at work.
+# called. What TCP and workqueues do to their own state is not, whoever has
+# called them, nor what an interrupt or a page fault does that found the module
+# at work.
 #
 #	awk -f races.awk -v races=RACES <console.log
 
@@ -24,7 +25,9 @@ function finish()
 BEGIN {
 	nr_ours = nr_others = 0
 	printf "" >races
-	others = "^ (__|do_|__do_)?(tcp_|inet6?_|softirq|local_bh_|sysvec_)"
+	others = "^ (__|do_|__do_)?(tcp_|inet6?_|softirq|local_bh_|sysvec_"
+	others = others "|handle_mm_fault|user_addr_fault|queue_work"
+	others = others "|try_to_grab_pending|(mod|queue)_delayed_work)"
 	shape = "^( |$|=+$|value changed: |Reported by |CPU: |Hardware name: "
 	shape = shape "|race at unknown origin|(read|write|read-write|assert "
 	shape = shape "no (writes|accesses)) (.*)to 0x[0-9a-f]+ of )"
