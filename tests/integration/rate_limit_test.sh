@@ -164,6 +164,7 @@ test_ends_with_a_client_that_is_held()
 	local client
 
 	server_start "ConnectionRateLimit 4K"
+	rm -f "$far/a"
 	cat_up a &
 	client=$!
 	wait_until test -s "$far/a"
