@@ -305,7 +305,7 @@ def idle_memory(bench, server):
             ["ssh", *bench.ssh, "-N", "-o", "PermitLocalCommand=yes", "-o",
              "LocalCommand=echo up", "root@127.0.0.1"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-                for _ in range(min(16, n - len(clients)))]
+                for _ in range(min(4, n - len(clients)))]
         for client in some:
             if client.stdout.readline() != b"up\n":
                 die(f"connection {len(clients)} of {n} is not held")
@@ -407,9 +407,10 @@ def versions():
 
 
 def can_do(kind, what, cipher):
-    """Dropbear's sftp-server is OpenSSH's, and it has no AES-GCM."""
+    """Dropbear's sftp-server is OpenSSH's, it has no AES-GCM, and does not let
+    8 of an address log in at once."""
     return kind != "dropbear" or ("gcm" not in cipher and
-                                  what in ("login", "idle", "cat", "sink"))
+                                  what in ("idle", "cat", "sink"))
 
 
 def main():
