@@ -12,10 +12,12 @@
 # object a line.
 usage() {
 	cat <<-END
-	usage: rtt.sh [-m MIB] [-r RTTS] [-s SERVERS] [-c CIPHER]
+	usage: rtt.sh [-m MIB] [-r RTTS] [-b MBIT] [-s SERVERS] [-c CIPHER]
 
 	  -m MIB      size of the file (128)
 	  -r RTTS     round trips in ms (0,20,100,300)
+	  -b MBIT     the line's rate, megabits a second; without one the CPU,
+	              which encrypts for both ends, is the limit where it is near
 	  -s SERVERS  (tcp,openssh,kssh-user,kssh-kernel)
 	  -c CIPHER   as ssh names it (aes128-gcm@openssh.com)
 	END
@@ -23,11 +25,12 @@ usage() {
 set -eu
 
 mib=128 rtts=0,20,100,300 servers=tcp,openssh,kssh-user,kssh-kernel
-cipher=aes128-gcm@openssh.com
-while getopts m:r:s:c:h opt; do
+cipher=aes128-gcm@openssh.com mbit=0 line=()
+while getopts m:r:b:s:c:h opt; do
 	case $opt in
 	m) mib=$OPTARG ;;
 	r) rtts=$OPTARG ;;
+	b) mbit=$OPTARG line=(rate "${OPTARG}mbit") ;;
 	s) servers=$OPTARG ;;
 	c) cipher=$OPTARG ;;
 	h) usage; exit ;;
@@ -137,17 +140,27 @@ elapsed() {
 	echo $((($(date +%s%N) - begun) / 1000000))
 }
 
+# The login: the middle one of five uploads of nothing.
+login_ms() {
+	for _ in 1 2 3 4 5; do
+		elapsed "$1" "$dir/empty"
+	done | sort -n | sed -n 3p
+}
+
 prepare
+printf '{"bench": "rtt", "kernel": "%s", "date": "%s", "openssh": "%s", ' \
+	"$(uname -r)" "$(date -u +%F)" "$(ssh -V 2>&1 | cut -d, -f1)"
+printf '"cipher": "%s", "mbit": %d}\n' "$cipher" "$mbit"
 python3 -c "import socket"
 for rtt in ${rtts//,/ }; do
 	tcp_rate=
 	for server in ${servers//,/ }; do
 		start_server "$server"
 		tc qdisc replace dev lo root netem limit 100000 \
-			delay "$((rtt * 500))us"
+			delay "$((rtt * 500))us" "${line[@]}"
 		# what is read for the first time is waited for
 		upload "$server" "$dir/empty"
-		login=$(elapsed "$server" "$dir/empty")
+		login=$(login_ms "$server")
 		all=$(elapsed "$server" "$dir/file")
 		tc qdisc del dev lo root
 		stop_server
