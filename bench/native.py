@@ -228,10 +228,14 @@ def ask_cat(bench):
     bench.run(f"cat {bench.dir}/file", stdout=subprocess.DEVNULL)
 
 
-def ask_sink(bench):
+def ask_sink(bench, *options):
     with open(f"{bench.dir}/file", "rb") as data:
-        subprocess.run(["ssh", *bench.ssh, "root@127.0.0.1", "cat >/dev/null"],
-                       check=True, stdin=data)
+        subprocess.run(["ssh", *bench.ssh, *options, "root@127.0.0.1",
+                        "cat >/dev/null"], check=True, stdin=data)
+
+
+def ask_rekey(bench):
+    ask_sink(bench, "-o", "RekeyLimit=1M")
 
 
 def prepare_small(bench):
@@ -328,6 +332,7 @@ QUESTIONS = {
     "put": (prepare_file, ask_put),
     "cat": (prepare_file, ask_cat),
     "sink": (prepare_file, ask_sink),
+    "rekey": (prepare_file, ask_rekey),
     "small-get": (prepare_small, ask_small_get),
     "small-put": (prepare_small, ask_small_put),
     "list": (prepare_list, ask_list),
@@ -410,7 +415,7 @@ def can_do(kind, what, cipher):
     """Dropbear's sftp-server is OpenSSH's, it has no AES-GCM, and does not let
     8 of an address log in at once."""
     return kind != "dropbear" or ("gcm" not in cipher and
-                                  what in ("idle", "cat", "sink"))
+                                  what in ("idle", "cat", "sink", "rekey"))
 
 
 def main():
