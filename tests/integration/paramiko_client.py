@@ -2,22 +2,16 @@
 """paramiko against a server: PORT USER KEY FILE FOLDER"""
 import hashlib
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
-import paramiko  # noqa: E402
+from paramiko_connect import connect
 
 port, user, key, path, folder = sys.argv[1:]
 with open(path, "rb") as f:
     data = f.read()
 want = hashlib.sha256(data).hexdigest()
 
-client = paramiko.SSHClient()
-client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-client.connect("127.0.0.1", int(port), user, key_filename=key,
-               look_for_keys=False, allow_agent=False,
-               disabled_algorithms={"ciphers": [
-                   "aes128-ctr", "aes192-ctr", "aes256-ctr"]})
+client = connect(port, user, key, disabled_algorithms={"ciphers": [
+    "aes128-ctr", "aes192-ctr", "aes256-ctr"]})
 transport = client.get_transport()
 print("cipher", transport.local_cipher)
 

@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Prints the error a transfer ends with: PORT USER KEY put|get NEAR FAR"""
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
-import paramiko  # noqa: E402
+from paramiko_connect import connect
 
 port, user, key, way, near, far = sys.argv[1:]
-client = paramiko.SSHClient()
-client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-client.connect("127.0.0.1", int(port), user, key_filename=key,
-               look_for_keys=False, allow_agent=False)
+client = connect(port, user, key)
 sftp = client.open_sftp()
 try:
     if way == "put":

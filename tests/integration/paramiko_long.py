@@ -4,17 +4,12 @@
 FOLDER has a file "endless", which is hashed meanwhile.
 """
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
-import paramiko  # noqa: E402
-from paramiko.sftp import CMD_EXTENDED, int64  # noqa: E402
+from paramiko_connect import connect
+from paramiko.sftp import CMD_EXTENDED, int64
 
 port, user, key, folder = sys.argv[1:]
-client = paramiko.SSHClient()
-client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-client.connect("127.0.0.1", int(port), user, key_filename=key,
-               look_for_keys=False, allow_agent=False)
+client = connect(port, user, key)
 
 busy = client.open_sftp()
 f = busy.open(folder + "/endless", "rb")

@@ -4,17 +4,12 @@
 Both files are there before; nothing of them but the range is changed.
 """
 import sys
-import warnings
 
-warnings.simplefilter("ignore")
-import paramiko  # noqa: E402
+from paramiko_connect import connect
 
 port, user, key, way, near, far = sys.argv[1:7]
 offset, length = map(int, sys.argv[7:])
-client = paramiko.SSHClient()
-client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-client.connect("127.0.0.1", int(port), user, key_filename=key,
-               look_for_keys=False, allow_agent=False)
+client = connect(port, user, key)
 sftp = client.open_sftp()
 with open(near, "r+b") as mine, sftp.open(far, "r+b") as theirs:
     mine.seek(offset)

@@ -7,10 +7,9 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-far=$scratch/far
-near=$scratch/near
-mkdir "$far" "$near"
-ours "$far"
+# shellcheck source=tests/integration/transfer.sh
+. "$here/transfer.sh"
+
 make_data "$near/data" 2
 make_data "$far/data" 2
 ours "$far/data"
@@ -161,17 +160,11 @@ test_keeps_the_sockets_from_a_direct_command()
 
 test_ends_with_a_client_that_is_held()
 {
-	local client
-
 	server_start "ConnectionRateLimit 4K"
 	rm -f "$far/a"
-	cat_up a &
-	client=$!
-	wait_until test -s "$far/a"
-	# shellcheck disable=SC2046 # one word a process
-	kill -KILL $(tree "$client")
-	wait "$client" 2>/dev/null
-	server_settled || tap_fail "the server is not as it was: $why"
+	begin cat_up a
+	halt "$far/a" $((2 << 20))
+	cut_off
 }
 
 tap_run "$@"

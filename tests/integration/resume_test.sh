@@ -26,11 +26,6 @@ begin_rsync()
 		--bwlimit=$((slow / 8)) "$@"
 }
 
-run_rsync()
-{
-	timeout "$hang" rsync -e "$(ssh_command)" "$@"
-}
-
 test_put()
 {
 	local command

@@ -6,19 +6,13 @@
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-far=$scratch/far
-near=$scratch/near
-mkdir "$far" "$near"
-ours "$far"
+# shellcheck source=tests/integration/transfer.sh
+. "$here/transfer.sh"
+
 # 64 KiB, a hole of 8 MiB, 64 KiB
 head -c 65536 /dev/urandom >"$near/holes"
 truncate -s 8M "$near/holes"
 head -c 65536 /dev/urandom >>"$near/holes"
-
-run_rsync()
-{
-	timeout "$hang" rsync -e "$(ssh_command)" "$@"
-}
 
 kib()
 {
@@ -62,40 +56,14 @@ test_rsync_has_its_room_before_it_writes()
 	tap_kib 8192 9000 "$far/room"
 }
 
-# sftp_py CODE: with sftp, far
-sftp_py()
-{
-	timeout "$hang" python3 - "$port" "$user" "$scratch/id" "$far" <<-END
-		import sys, warnings
-		warnings.simplefilter("ignore")
-		import paramiko
-		port, user, key, far = sys.argv[1:]
-		client = paramiko.SSHClient()
-		client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
-		client.connect("127.0.0.1", int(port), user, key_filename=key,
-		               look_for_keys=False, allow_agent=False)
-		sftp = client.open_sftp()
-		$1
-		client.close()
-	END
-}
-
 test_sftp_leaves_holes()
 {
 	python3 -c 'import paramiko' 2>/dev/null ||
 		{ tap_skip "no paramiko"; return; }
-	tap_ok write sftp_py "
-with sftp.open(far + '/gap', 'wb') as f:
-    f.write(b'a')
-    f.seek(8 << 20)
-    f.write(b'z')"
+	tap_ok paramiko timeout "$hang" python3 "$here/paramiko_sparse.py" \
+		"$port" "$user" "$scratch/id" "$far"
 	tap_kib 4 256 "$far/gap"
 	tap_is "$(stat -c %s "$far/gap")" $(((8 << 20) + 1))
-	tap_ok grow sftp_py "
-with sftp.open(far + '/long', 'wb') as f:
-    f.truncate(8 << 20)
-with sftp.open(far + '/long', 'rb') as f:
-    assert f.read(100000) == bytes(100000)"
 	tap_kib 0 256 "$far/long"
 	tap_is "$(stat -c %s "$far/long")" $((8 << 20))
 }

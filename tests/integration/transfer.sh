@@ -41,6 +41,12 @@ size()
 	stat -c %s "$1" 2>/dev/null || echo 0
 }
 
+# run_rsync ARGUMENT...
+run_rsync()
+{
+	timeout "$hang" rsync -e "$(ssh_command)" "$@"
+}
+
 has_begun()
 {
 	[ -s "$1" ] || ! kill -0 "$client" 2>/dev/null
