@@ -8,10 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "channel/conn_user.h"
+#include "lib/clock.h"
 #include "lib/mem.h"
 
 #define KEPT_MAX (CHANNEL_WRITE_MAX + 1024)
@@ -38,14 +38,10 @@ static uint32_t rtt_us(const struct channel_user *chu)
 static void tune(struct channel_user *chu)
 {
 	struct conn_user *cu = chu->cu;
-	struct timespec now;
 	uint32_t more;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	more = kssh_rx_window_tune(&chu->rx_window,
-				   (uint64_t)now.tv_sec * 1000000 +
-					   now.tv_nsec / 1000,
-				   rtt_us(chu));
+	more = kssh_rx_window_tune(
+		&chu->rx_window, clock_ns(CLOCK_MONOTONIC) / 1000, rtt_us(chu));
 	if (!more || cu->windows_grown + more > CONN_WINDOWS_GROWN_MAX)
 		return;
 	cu->windows_grown += more;

@@ -3,17 +3,8 @@
  * ConnectionRateLimit and UserRateLimit. A channel that is held takes no more
  * from the peer, whose window closes then, or no more from its file or command.
  */
-#include <time.h>
-
 #include "channel/conn.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
+#include "lib/clock.h"
 
 static bool is_limited(const struct conn_rate *rate)
 {
@@ -22,7 +13,7 @@ static bool is_limited(const struct conn_rate *rate)
 
 static uint64_t wait_ns(const struct conn_rate *rate)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	uint64_t own = rate_wait_ns(&rate->connection, now);
 	uint64_t all = rate_wait_ns(&rate->user, now);
 
@@ -148,7 +139,7 @@ void conn_rate_charge(struct channel *ch, int dir, ssize_t n)
 	if (n <= 0 || !ch->conn || !is_limited(&ch->conn->rate[dir]))
 		return;
 	rate = &ch->conn->rate[dir];
-	now = now_ns();
+	now = clock_ns(CLOCK_MONOTONIC);
 	rate_charge(&rate->connection, now, n);
 	rate_charge(&rate->user, now, n);
 }

@@ -19,8 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
-#include <time.h>
 #include "file/sftp_server.h"
+#include "lib/clock.h"
 #include "stream/ring.h"
 
 #define AIO_OPS_MAX	64
@@ -232,10 +232,7 @@ int sftp_aio_read(struct sftp *sftp, const struct sftp_read *rd)
 
 uint64_t sftp_aio_now(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 void sftp_aio_wrote(struct sftp *sftp, uint64_t ns)

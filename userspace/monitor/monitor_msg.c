@@ -3,17 +3,14 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "core/core.h"
+#include "lib/clock.h"
 #include "monitor/monitor.h"
 
 int64_t mon_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return clock_ms();
 }
 
 static int wait_ready(int fd, short events, int64_t deadline_ms)

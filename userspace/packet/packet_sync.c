@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "lib/mem.h"
 #include "packet/packet.h"
 
@@ -41,14 +41,11 @@ void packet_conn_exit(struct packet_conn *pc)
 /* Milliseconds to the deadline, for poll(2); 0 when it is over. */
 static int time_left(const struct packet_conn *pc)
 {
-	struct timespec now;
 	int64_t left;
 
 	if (!pc->deadline_ms)
 		return -1;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	left = pc->deadline_ms - (int64_t)now.tv_sec * 1000 -
-	       now.tv_nsec / 1000000;
+	left = pc->deadline_ms - clock_ms();
 	if (left <= 0)
 		return 0;
 	return left < INT_MAX ? left : INT_MAX;

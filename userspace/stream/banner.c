@@ -4,8 +4,8 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "stream/banner.h"
 
 /*
@@ -19,15 +19,12 @@ const char banner_server_version[] = "SSH-2.0-kSSH_0.1 OpenSSH-compatible";
 static int wait_ready(int fd, short events, int64_t deadline_ms)
 {
 	struct pollfd pfd = { .fd = fd, .events = events };
-	struct timespec now;
 	int64_t left = -1;
 	int n;
 
 	for (;;) {
 		if (deadline_ms) {
-			clock_gettime(CLOCK_MONOTONIC, &now);
-			left = deadline_ms - (int64_t)now.tv_sec * 1000 -
-			       now.tv_nsec / 1000000;
+			left = deadline_ms - clock_ms();
 			if (left <= 0)
 				return -ETIMEDOUT;
 			if (left > 3600 * 1000)

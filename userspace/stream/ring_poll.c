@@ -5,22 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "lib/clock.h"
 #include "stream/ring.h"
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * INT64_C(1000) + ts.tv_nsec / 1000000;
-}
 
 int64_t ring_wait_due(const struct __kernel_timespec *ts)
 {
 	/* Rounded up: never early. */
-	return now_ms() + ts->tv_sec * INT64_C(1000) + ts->tv_nsec / 1000000 +
+	return clock_ms() + ts->tv_sec * INT64_C(1000) + ts->tv_nsec / 1000000 +
 	       1;
 }
 
@@ -64,7 +56,7 @@ static int next_due(const struct ring *ring)
 			due = ring->waits[i].due_ms;
 	if (due < 0)
 		return -1;
-	left = due - now_ms();
+	left = due - clock_ms();
 	if (left < 0)
 		return 0;
 	return left > 1000000 ? 1000000 : (int)left;
@@ -104,7 +96,7 @@ static int perform(const struct ring_wait *wait, short revents)
 			 (wait->flags & ~MSG_WAITALL) | MSG_DONTWAIT);
 		return n < 0 ? -errno : n;
 	default:
-		return now_ms() >= wait->due_ms ? -ETIME : -EAGAIN;
+		return clock_ms() >= wait->due_ms ? -ETIME : -EAGAIN;
 	}
 }
 
