@@ -90,7 +90,7 @@ static void link_aio(struct sftp_aio *aio)
 	all_end = &aio->next;
 }
 
-static void free_aio(struct sftp_aio *aio)
+void sftp_aio_free(struct sftp_aio *aio)
 {
 	if (aio->sftp) {
 		aio->sftp->aio_ops--;
@@ -144,7 +144,7 @@ static void completed(struct ring_op *op, int res)
 	struct sftp *sftp = aio->sftp;
 
 	if (!sftp) {
-		free_aio(aio);
+		sftp_aio_free(aio);
 		return;
 	}
 	if (res > 0)
@@ -276,11 +276,6 @@ void sftp_aio_gather(struct sftp_aio *aio, const uint8_t *p, size_t n)
 	next_write(aio->sftp);
 }
 
-void sftp_aio_drop(struct sftp_aio *aio)
-{
-	free_aio(aio);
-}
-
 int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd)
 {
 	struct sftp_aio *aio;
@@ -369,7 +364,7 @@ int sftp_aio_push(struct sftp *sftp)
 		if (err)
 			return err;
 		sftp->aio_done--;
-		free_aio(aio);
+		sftp_aio_free(aio);
 	}
 	return 0;
 }
@@ -384,7 +379,7 @@ void sftp_aio_exit(struct sftp *sftp)
 			continue;
 		/* completed() frees it, if it has begun */
 		if (ring_op_idle(&aio->op))
-			free_aio(aio);
+			sftp_aio_free(aio);
 		else
 			aio->sftp = NULL;
 	}

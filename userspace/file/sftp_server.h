@@ -110,6 +110,8 @@ struct sftp_read {
 	uint32_t len;
 };
 
+struct sftp_aio;
+
 /**
  * struct sftp_write - a WRITE whose data is streaming in
  * @active: bytes of its frame are still to come
@@ -118,8 +120,6 @@ struct sftp_read {
  * @err: first failure: what remains is dropped, then it is the answer
  * @aio: gathers the data, NULL: they go to the file as they come
  */
-struct sftp_aio;
-
 struct sftp_write {
 	bool active;
 	uint32_t req_id;
@@ -398,8 +398,8 @@ bool sftp_aio_wants_write(const struct sftp *sftp,
 int sftp_aio_write(struct sftp *sftp, uint32_t len);
 /* The next @n bytes of it; with the last of them it begins. */
 void sftp_aio_gather(struct sftp_aio *aio, const uint8_t *p, size_t n);
-/* No more of it comes: it is not begun. */
-void sftp_aio_drop(struct sftp_aio *aio);
+/* One that is not under way: answered, or no more of its data comes. */
+void sftp_aio_free(struct sftp_aio *aio);
 int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd);
 /* Must a request of this type wait until what is under way is done? */
 bool sftp_aio_blocks(const struct sftp *sftp, uint8_t type);

@@ -101,7 +101,7 @@ void sftp_write_end(struct sftp *sftp)
 	struct sftp_write *wr = &sftp->write;
 
 	if (wr->active && wr->aio && wr->left)
-		sftp_aio_drop(wr->aio);
+		sftp_aio_free(wr->aio);
 	wr->active = false;
 }
 
