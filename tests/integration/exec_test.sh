@@ -77,6 +77,45 @@ test_carries_much_output()
 	tap_is "$got" "$(sum "$scratch/big")"
 }
 
+# Clock ticks the server and all below it have run for.
+server_ticks()
+{
+	local pid
+
+	for pid in $(tree "$server_pid"); do
+		sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null
+	done | awk '{ sum += $12 + $13 } END { print sum + 0 }'
+}
+
+is_asleep()
+{
+	local before
+
+	before=$(server_ticks)
+	sleep 1
+	[ $(($(server_ticks) - before)) -le 5 ]
+}
+
+# The client has sent EOF, and then takes no more: there is nothing to do.
+test_sleeps_while_nobody_reads()
+{
+	local client got i
+
+	make_data "$scratch/big" 16
+	mkfifo "$scratch/fifo"
+	ksh_ssh "cat $scratch/big" </dev/null >"$scratch/fifo" &
+	client=$!
+	exec 8<"$scratch/fifo"
+	for ((i = 0; i < 20; i++)); do
+		! is_asleep || break
+	done
+	[ $i -lt 20 ] || tap_fail "the server is busy with nothing"
+	got=$(sum <&8)
+	exec 8<&-
+	tap_is "$got" "$(sum "$scratch/big")"
+	wait "$client" || tap_fail "the client failed"
+}
+
 test_carries_much_input()
 {
 	local got

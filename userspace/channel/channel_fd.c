@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,14 +23,24 @@
 #define RX_TURNS	8
 
 /**
+ * struct room - waits until a socket takes data
+ * @op: the wait
+ * @epoll_fd: asks for it, -1 until used
+ */
+struct room {
+	struct ring_op op;
+	int epoll_fd;
+};
+
+/**
  * struct channel_fd - a channel on descriptors
  * @ch: common part
  * @rx_fd: read from
  * @tx_fd: written to
  * @ext_fd: written to as stderr, or -1
  * @rx_op: waits for input
- * @tx_op: waits for room
- * @ext_op: waits for room on @ext_fd
+ * @tx_room: of @tx_fd
+ * @ext_room: of @ext_fd
  * @rx_buf: what was read and not consumed
  * @rx_off: start of it
  * @rx_len: end of it
@@ -50,8 +61,8 @@ struct channel_fd {
 	int tx_fd;
 	int ext_fd;
 	struct ring_op rx_op;
-	struct ring_op tx_op;
-	struct ring_op ext_op;
+	struct room tx_room;
+	struct room ext_room;
 	uint8_t *rx_buf;
 	size_t rx_off;
 	size_t rx_len;
@@ -83,10 +94,45 @@ static void wait_rx(struct channel_fd *cf)
 		ring_poll(cf->ch.ring, &cf->rx_op, cf->rx_fd, POLLIN);
 }
 
+/*
+ * io_uring's poll reports POLLRDHUP unasked, which there is as soon as the peer
+ * has sent EOF: it would not wait any more. epoll does not report it.
+ */
+static int open_epoll(int fd)
+{
+	struct epoll_event event = { .events = EPOLLOUT };
+	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+	if (epoll_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event)) {
+		close(epoll_fd);
+		return -1;
+	}
+	return epoll_fd;
+}
+
+static void wait_room(struct channel_fd *cf, struct room *room, int fd)
+{
+	if (!ring_op_idle(&room->op) || fd < 0)
+		return;
+	if (room->epoll_fd < 0)
+		room->epoll_fd = open_epoll(fd);
+	if (room->epoll_fd >= 0)
+		ring_poll(cf->ch.ring, &room->op, room->epoll_fd, POLLIN);
+	else
+		ring_poll(cf->ch.ring, &room->op, fd, POLLOUT);
+}
+
+static void close_room(struct channel_fd *cf, struct room *room)
+{
+	ring_cancel(cf->ch.ring, &room->op);
+	if (room->epoll_fd >= 0)
+		close(room->epoll_fd);
+	room->epoll_fd = -1;
+}
+
 static void wait_tx(struct channel_fd *cf)
 {
-	if (ring_op_idle(&cf->tx_op) && cf->tx_fd >= 0)
-		ring_poll(cf->ch.ring, &cf->tx_op, cf->tx_fd, POLLOUT);
+	wait_room(cf, &cf->tx_room, cf->tx_fd);
 }
 
 /* ---- RX ---- */
@@ -390,10 +436,7 @@ static ssize_t fd_from_pipe(struct channel *ch, int pipe_fd, bool ext,
 	if (*pipe_blocked)
 		return -EAGAIN;
 	cf->want_write = true;
-	if (fd == cf->tx_fd)
-		wait_tx(cf);
-	else if (ring_op_idle(&cf->ext_op))
-		ring_poll(cf->ch.ring, &cf->ext_op, fd, POLLOUT);
+	wait_room(cf, fd == cf->tx_fd ? &cf->tx_room : &cf->ext_room, fd);
 	return -EAGAIN;
 }
 
@@ -410,8 +453,8 @@ static int give_away(int fd)
 static void close_sockets(struct channel_fd *cf)
 {
 	ring_cancel(cf->ch.ring, &cf->rx_op);
-	ring_cancel(cf->ch.ring, &cf->tx_op);
-	ring_cancel(cf->ch.ring, &cf->ext_op);
+	close_room(cf, &cf->tx_room);
+	close_room(cf, &cf->ext_room);
 	if (cf->tx_fd >= 0 && cf->tx_fd != cf->rx_fd)
 		close(cf->tx_fd);
 	if (cf->rx_fd >= 0)
@@ -476,7 +519,7 @@ static void fd_peer_closed(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
 
-	ring_cancel(cf->ch.ring, &cf->tx_op);
+	ring_cancel(cf->ch.ring, &cf->tx_room.op);
 	drop_kept(cf);
 	/* Nor will what the command still sends. */
 	if (ch->handed_over)
@@ -495,8 +538,8 @@ static bool fd_idle(struct channel *ch)
 {
 	struct channel_fd *cf = to_fd(ch);
 
-	return ring_op_idle(&cf->rx_op) && ring_op_idle(&cf->tx_op) &&
-	       ring_op_idle(&cf->ext_op);
+	return ring_op_idle(&cf->rx_op) && ring_op_idle(&cf->tx_room.op) &&
+	       ring_op_idle(&cf->ext_room.op);
 }
 
 static void fd_free(struct channel *ch)
@@ -544,8 +587,10 @@ int channel_fd_alloc(struct channel **ch, struct ring *ring, int rx_fd,
 	cf->pipe[1] = -1;
 	buf_init(&cf->kept, CHANNEL_WRITE_MAX + CHANNEL_HDR_MAX);
 	cf->rx_op = (struct ring_op){ .fn = rx_ready, .arg = cf };
-	cf->tx_op = (struct ring_op){ .fn = tx_ready, .arg = cf };
-	cf->ext_op = (struct ring_op){ .fn = tx_ready, .arg = cf };
+	cf->tx_room.op = (struct ring_op){ .fn = tx_ready, .arg = cf };
+	cf->tx_room.epoll_fd = -1;
+	cf->ext_room.op = (struct ring_op){ .fn = tx_ready, .arg = cf };
+	cf->ext_room.epoll_fd = -1;
 	*ch = &cf->ch;
 	wait_rx(cf);
 	return 0;
