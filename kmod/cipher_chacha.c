@@ -11,6 +11,8 @@
 #include "kssh.h"
 
 #define CHACHA_BLOCK		64
+/* The vector code does not do less. */
+#define CHACHA_PAIR		(2 * CHACHA_BLOCK)
 #define CHACHA_KEY		32
 #define POLY_KEY		32
 #define POLY_TAG		16
@@ -71,24 +73,32 @@ static void chacha_begin(struct kssh_chacha *state, const u32 *key,
 static void chacha_length(const struct chacha *chacha, u32 pkt_seq, u8 *to,
 			  const u8 *from)
 {
+	u8 pair[CHACHA_PAIR] = { 0 };
 	struct kssh_chacha state;
 
+	memcpy(pair, from, 4);
 	chacha_begin(&state, chacha->header, pkt_seq, 0);
-	kssh_chacha_crypt(&state, to, from, 4);
+	kssh_chacha_crypt(&state, pair, pair, sizeof(pair));
+	memcpy(to, pair, 4);
+	memzero_explicit(pair, sizeof(pair));
 	kssh_chacha_wipe(&state);
 }
 
-/* The MAC's key is the start of block 0; the state goes on at block 1. */
+/*
+ * The MAC's key is the start of block 0, whose pair is of use as well: @first
+ * is the keystream of block 1. The state goes on at block 2.
+ */
 static void chacha_start(const struct chacha *chacha, u32 pkt_seq,
 			 struct kssh_chacha *state,
-			 struct poly1305_desc_ctx *poly)
+			 struct poly1305_desc_ctx *poly, u8 *first)
 {
-	u8 block[CHACHA_BLOCK] = { 0 };
+	u8 pair[CHACHA_PAIR] = { 0 };
 
 	chacha_begin(state, chacha->main, pkt_seq, 0);
-	kssh_chacha_crypt(state, block, block, sizeof(block));
-	poly1305_init(poly, block);
-	memzero_explicit(block, sizeof(block));
+	kssh_chacha_crypt(state, pair, pair, sizeof(pair));
+	poly1305_init(poly, pair);
+	memcpy(first, pair + CHACHA_BLOCK, CHACHA_BLOCK);
+	memzero_explicit(pair, sizeof(pair));
 }
 
 /**
@@ -125,25 +135,53 @@ static u32 chunk_len(struct walk from, struct walk to, u32 left)
 	return n ?: min_t(u32, left, CHACHA_BLOCK);
 }
 
+static void walk_read(struct walk *walk, u8 *to, u32 len)
+{
+	u32 n;
+	u8 *p;
+
+	for (; len; len -= n, to += n) {
+		p = walk_get(walk, len, &n);
+		memcpy(to, p, n);
+		walk->off += n;
+	}
+}
+
+static void walk_write(struct walk *walk, const u8 *from, u32 len)
+{
+	u32 n;
+	u8 *p;
+
+	for (; len; len -= n, from += n) {
+		p = walk_get(walk, len, &n);
+		memcpy(p, from, n);
+		walk->off += n;
+	}
+}
+
+/* Block 1, whose keystream is there. */
+static void crypt_first(u8 *first, struct walk *from, struct walk *to, u32 len)
+{
+	u8 block[CHACHA_BLOCK];
+
+	walk_read(from, block, len);
+	crypto_xor(block, first, len);
+	walk_write(to, block, len);
+	memzero_explicit(block, sizeof(block));
+	memzero_explicit(first, CHACHA_BLOCK);
+}
+
 /* A block that pieces share: through a buffer of our own. */
 static void crypt_edge(struct kssh_chacha *state, struct walk *from,
 		       struct walk *to, u32 len)
 {
-	u8 block[CHACHA_BLOCK], *p;
-	u32 done, n;
+	u8 pair[CHACHA_PAIR] = { 0 };
 
-	for (done = 0; done < len; done += n) {
-		p = walk_get(from, len - done, &n);
-		memcpy(block + done, p, n);
-		from->off += n;
-	}
-	kssh_chacha_crypt(state, block, block, len);
-	for (done = 0; done < len; done += n) {
-		p = walk_get(to, len - done, &n);
-		memcpy(p, block + done, n);
-		to->off += n;
-	}
-	memzero_explicit(block, sizeof(block));
+	walk_read(from, pair, len);
+	kssh_chacha_crypt(state, pair, pair, sizeof(pair));
+	kssh_chacha_back(state);
+	walk_write(to, pair, len);
+	memzero_explicit(pair, sizeof(pair));
 }
 
 static void crypt_chunk(struct kssh_chacha *state, struct walk *from,
@@ -153,7 +191,7 @@ static void crypt_chunk(struct kssh_chacha *state, struct walk *from,
 	u8 *src = walk_get(from, len, &n);
 	u8 *dst = walk_get(to, len, &m);
 
-	if (n < len || m < len) {
+	if (n < len || m < len || len <= CHACHA_BLOCK) {
 		crypt_edge(state, from, to, len);
 		return;
 	}
@@ -180,15 +218,19 @@ static int chacha_seal(struct kssh_cipher *cipher, u32 pkt_seq,
 		       u32 pkt_len)
 {
 	struct walk src = { .sg = from, .off = 4 }, dst = { .sg = to }, mac;
+	u8 tag[POLY_TAG], first[CHACHA_BLOCK];
 	struct poly1305_desc_ctx poly;
 	struct kssh_chacha state;
-	u8 tag[POLY_TAG];
 	u32 left, n;
 
 	chacha_length(cipher->priv, pkt_seq, sg_virt(to), sg_virt(from));
-	chacha_start(cipher->priv, pkt_seq, &state, &poly);
+	chacha_start(cipher->priv, pkt_seq, &state, &poly, first);
 	mac_chunk(&poly, &dst, 4);
-	for (left = pkt_len; left; left -= n) {
+	mac = dst;
+	n = min_t(u32, pkt_len, CHACHA_BLOCK);
+	crypt_first(first, &src, &dst, n);
+	mac_chunk(&poly, &mac, n);
+	for (left = pkt_len - n; left; left -= n) {
 		n = chunk_len(src, dst, left);
 		mac = dst;
 		crypt_chunk(&state, &src, &dst, n);
@@ -213,20 +255,25 @@ static u32 chacha_open_len(struct kssh_cipher *cipher, u32 pkt_seq,
 static int chacha_open(struct kssh_cipher *cipher, u32 pkt_seq,
 		       struct scatterlist *sg, u32 pkt_len)
 {
-	struct walk walk = { .sg = sg }, from, to;
+	struct walk mac = { .sg = sg }, src, dst;
 	struct poly1305_desc_ctx poly;
-	u8 tag[POLY_TAG], want[POLY_TAG];
+	u8 tag[POLY_TAG], want[POLY_TAG], first[CHACHA_BLOCK];
 	struct kssh_chacha state;
 	u32 left, n;
 
-	chacha_start(cipher->priv, pkt_seq, &state, &poly);
-	mac_chunk(&poly, &walk, 4);
-	for (left = pkt_len; left; left -= n) {
-		n = chunk_len(walk, walk, left);
-		from = walk;
-		to = walk;
-		mac_chunk(&poly, &walk, n);
-		crypt_chunk(&state, &from, &to, n);
+	chacha_start(cipher->priv, pkt_seq, &state, &poly, first);
+	mac_chunk(&poly, &mac, 4);
+	src = mac;
+	dst = mac;
+	n = min_t(u32, pkt_len, CHACHA_BLOCK);
+	mac_chunk(&poly, &mac, n);
+	crypt_first(first, &src, &dst, n);
+	for (left = pkt_len - n; left; left -= n) {
+		n = chunk_len(mac, mac, left);
+		src = mac;
+		dst = mac;
+		mac_chunk(&poly, &mac, n);
+		crypt_chunk(&state, &src, &dst, n);
 	}
 	poly1305_final(&poly, want);
 	sg_pcopy_to_buffer(sg, sg_nents(sg), tag, sizeof(tag), 4 + pkt_len);

@@ -49,12 +49,14 @@ struct kssh_chacha {
 };
 
 #define KSSH_CHACHA(chacha)	(&(chacha)->state)
+#define KSSH_CHACHA_WORDS(chacha) ((chacha)->state.x)
 #else
 struct kssh_chacha {
 	u32 state[CHACHA_STATE_WORDS];
 };
 
 #define KSSH_CHACHA(chacha)	((chacha)->state)
+#define KSSH_CHACHA_WORDS(chacha) KSSH_CHACHA(chacha)
 #endif
 
 static inline void kssh_chacha_init(struct kssh_chacha *chacha, const u32 *key,
@@ -67,6 +69,12 @@ static inline void kssh_chacha_crypt(struct kssh_chacha *chacha, u8 *dst,
 				     const u8 *src, unsigned int len)
 {
 	chacha20_crypt(KSSH_CHACHA(chacha), dst, src, len);
+}
+
+/* The last block crypted was not asked for: the next is that one again. */
+static inline void kssh_chacha_back(struct kssh_chacha *chacha)
+{
+	KSSH_CHACHA_WORDS(chacha)[12]--;
 }
 
 static inline void kssh_chacha_wipe(struct kssh_chacha *chacha)
