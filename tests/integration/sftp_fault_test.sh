@@ -152,6 +152,36 @@ ls -l $far/disk" || tap_fail "the connection ends"
 	rm "$image" "$near/file"
 }
 
+test_tells_of_a_quota()
+{
+	local image=$scratch/image
+
+	[ -n "${KSSH_VM:-}" ] ||
+		{ tap_skip "for a machine of its own"; return; }
+	command -v mkfs.ext4 >/dev/null ||
+		{ tap_skip "no mkfs.ext4"; return; }
+	modprobe -a loop ext4 quota_v2 2>/dev/null
+	[ -e /dev/loop-control ] || { tap_skip "no loop devices"; return; }
+	truncate -s 32M "$image"
+	mkfs.ext4 -q -F -O ^has_journal,quota "$image"
+	mount_on "$far/disk" -o loop,usrquota "$image"
+	mkdir -m 777 "$far/disk/home"
+	tap_ok quota python3 "$here/set_quota.py" \
+		"$(findmnt -n -o SOURCE "$far/disk")" "$(id -u "$user")" 2048
+	make_data "$near/big" 4
+	head -c 100000 "$near/big" >"$near/little"
+	sftp_batch "-put $near/big $far/disk/home/big
+pwd
+rm $far/disk/home/big
+put $near/little $far/disk/home/little" || tap_fail "the connection ends"
+	tap_has "$out" 'write remote .*: Failure'
+	tap_has "$out" "$alive"
+	tap_same "$near/little" "$far/disk/home/little"
+	tap_says "Disk quota exceeded" put "$near/big" "$far/disk/home/big"
+	unmount "$far/disk"
+	rm "$image"
+}
+
 test_goes_on_when_modes_change()
 {
 	local n=$((mib * 1048576))
