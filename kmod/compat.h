@@ -71,7 +71,7 @@ static inline void kssh_chacha_crypt(struct kssh_chacha *chacha, u8 *dst,
 	chacha20_crypt(KSSH_CHACHA(chacha), dst, src, len);
 }
 
-/* The last block crypted was not asked for: the next is that one again. */
+/* One block was too many: the next is that one again. */
 static inline void kssh_chacha_back(struct kssh_chacha *chacha)
 {
 	KSSH_CHACHA_WORDS(chacha)[12]--;
