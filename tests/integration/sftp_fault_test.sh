@@ -30,6 +30,21 @@ mount_on()
 	tap_ok mount mount "${@:2}" "$1"
 }
 
+# Can a disk be made of a file?
+has_images()
+{
+	if [ -z "${KSSH_VM:-}" ]; then
+		tap_skip "for a machine of its own"
+	elif ! command -v mkfs.ext4 >/dev/null; then
+		tap_skip "no mkfs.ext4"
+	else
+		modprobe -a loop ext4 quota_v2 2>/dev/null
+		[ ! -e /dev/loop-control ] || return 0
+		tap_skip "no loop devices"
+	fi
+	return 1
+}
+
 unmount()
 {
 	# A command may end after its connection.
@@ -126,12 +141,7 @@ test_tells_of_a_disk_that_fails()
 {
 	local image=$scratch/image
 
-	[ -n "${KSSH_VM:-}" ] ||
-		{ tap_skip "for a machine of its own"; return; }
-	command -v mkfs.ext4 >/dev/null ||
-		{ tap_skip "no mkfs.ext4"; return; }
-	modprobe -a loop ext4 2>/dev/null
-	[ -e /dev/loop-control ] || { tap_skip "no loop devices"; return; }
+	has_images || return 0
 	truncate -s 32M "$image"
 	mkfs.ext4 -q -F -O ^has_journal "$image"
 	mount_on "$far/disk" -o loop "$image"
@@ -156,12 +166,7 @@ test_tells_of_a_quota()
 {
 	local image=$scratch/image
 
-	[ -n "${KSSH_VM:-}" ] ||
-		{ tap_skip "for a machine of its own"; return; }
-	command -v mkfs.ext4 >/dev/null ||
-		{ tap_skip "no mkfs.ext4"; return; }
-	modprobe -a loop ext4 quota_v2 2>/dev/null
-	[ -e /dev/loop-control ] || { tap_skip "no loop devices"; return; }
+	has_images || return 0
 	truncate -s 32M "$image"
 	mkfs.ext4 -q -F -O ^has_journal,quota "$image"
 	mount_on "$far/disk" -o loop,usrquota "$image"
