@@ -121,8 +121,12 @@ int monitor_session(struct monitor *mon)
 		return 255;
 	}
 	err = monitor_serve(mon, &status);
-	if (err)
+	if (err) {
+		log_verbose("session of %s from %s port %u is broken off: %s",
+			    mon->account.name, mon->peer_addr, mon->peer_port,
+			    strerror(-err));
 		return 255;
+	}
 	log_end(mon, status);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 255;
 }
