@@ -135,26 +135,18 @@ static u32 chunk_len(struct walk from, struct walk to, u32 left)
 	return n ?: min_t(u32, left, CHACHA_BLOCK);
 }
 
-static void walk_read(struct walk *walk, u8 *to, u32 len)
+/* @len bytes to @buf; or, if @write, from there. */
+static void walk_copy(struct walk *walk, u8 *buf, u32 len, bool write)
 {
 	u32 n;
 	u8 *p;
 
-	for (; len; len -= n, to += n) {
+	for (; len; len -= n, buf += n) {
 		p = walk_get(walk, len, &n);
-		memcpy(to, p, n);
-		walk->off += n;
-	}
-}
-
-static void walk_write(struct walk *walk, const u8 *from, u32 len)
-{
-	u32 n;
-	u8 *p;
-
-	for (; len; len -= n, from += n) {
-		p = walk_get(walk, len, &n);
-		memcpy(p, from, n);
+		if (write)
+			memcpy(p, buf, n);
+		else
+			memcpy(buf, p, n);
 		walk->off += n;
 	}
 }
@@ -164,9 +156,9 @@ static void crypt_first(u8 *first, struct walk *from, struct walk *to, u32 len)
 {
 	u8 block[CHACHA_BLOCK];
 
-	walk_read(from, block, len);
+	walk_copy(from, block, len, false);
 	crypto_xor(block, first, len);
-	walk_write(to, block, len);
+	walk_copy(to, block, len, true);
 	memzero_explicit(block, sizeof(block));
 	memzero_explicit(first, CHACHA_BLOCK);
 }
@@ -177,10 +169,10 @@ static void crypt_edge(struct kssh_chacha *state, struct walk *from,
 {
 	u8 pair[CHACHA_PAIR] = { 0 };
 
-	walk_read(from, pair, len);
+	walk_copy(from, pair, len, false);
 	kssh_chacha_crypt(state, pair, pair, sizeof(pair));
 	kssh_chacha_back(state);
-	walk_write(to, pair, len);
+	walk_copy(to, pair, len, true);
 	memzero_explicit(pair, sizeof(pair));
 }
 
