@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include "lib/mem.h"
 #include "sftp_client.h"
 #include "stream/ring.h"
 
@@ -131,6 +132,59 @@ static void take_reads(struct client *cl, const uint8_t *data,
 	}
 }
 
+/* One is slow; the next are not waited for. */
+static void make_slow(FIXTURE_DATA(aio) *self)
+{
+	slow = true;
+	ASSERT_EQ(SSH_FX_OK, client_write(&self->cl, &self->handle, 0, "s", 1));
+	slow = false;
+	ASSERT_LE(1, in_place);
+	in_place = 0;
+	self->first_id = self->cl.req_id + 1;
+}
+
+static void queue_write(struct client *cl, const struct client_handle *handle,
+			uint64_t off, const void *p, size_t len)
+{
+	client_fill_write(cl, handle, off, p, len);
+	client_queue(cl);
+}
+
+/* @n pieces of @data from @off on, each of READ_LEN */
+static void queue_writes(FIXTURE_DATA(aio) *self, const uint8_t *data,
+			 uint64_t off, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		queue_write(&self->cl, &self->handle, off + i * READ_LEN,
+			    data + i * READ_LEN, READ_LEN);
+	fake_arrive_all(&self->cl.fake);
+}
+
+static void take_status(FIXTURE_DATA(aio) *self, int n, uint32_t status)
+{
+	int i;
+
+	for (i = 0; i < n; i++) {
+		ASSERT_TRUE(client_take(&self->cl));
+		ASSERT_EQ(self->first_id++, self->cl.reply_id);
+		ASSERT_EQ(status, client_status_of(&self->cl));
+	}
+}
+
+static void expect_content(const char *path, uint64_t off, const void *want,
+			   size_t len)
+{
+	uint8_t *have = malloc(len);
+	int fd = open(path, O_RDONLY);
+
+	ASSERT_EQ(len, pread(fd, have, len, off));
+	EXPECT_MEMEQ(want, have, len);
+	close(fd);
+	free(have);
+}
+
 TEST_F(aio, reads_overlap_and_are_all_answered)
 {
 	struct client *cl = &self->cl;
@@ -188,31 +242,263 @@ static void note_most(void *arg)
 {
 	struct sftp *sftp = arg;
 
-	if (sftp->aio_ops > most_ops)
-		most_ops = sftp->aio_ops;
-	if (sftp->aio_bytes > most_bytes)
-		most_bytes = sftp->aio_bytes;
+	if (sftp->aio_begun > most_ops)
+		most_ops = sftp->aio_begun;
+	if (sftp->handles.slot[0].aio_bytes > most_bytes)
+		most_bytes = sftp->handles.slot[0].aio_bytes;
+}
+
+static void note_from_now(FIXTURE_DATA(aio) *self)
+{
+	self->ring.idle = note_most;
+	self->ring.idle_arg = server_of(&self->cl);
+	most_ops = 0;
+	most_bytes = 0;
+}
+
+static void open_other(struct client *cl, const char *name, const void *data,
+		       size_t len, struct client_handle *handle)
+{
+	make_file(name, data, len);
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, name, SSH_FXF_READ | SSH_FXF_WRITE,
+				   handle));
 }
 
 TEST_F(aio, holds_a_bounded_number)
 {
-	self->ring.idle = note_most;
-	self->ring.idle_arg = server_of(&self->cl);
+	note_from_now(self);
 	queue_reads(&self->cl, &self->handle, 200, 100);
+	EXPECT_EQ(200, server_of(&self->cl)->aio_ops);
+	EXPECT_EQ(64, server_of(&self->cl)->aio_begun);
 	ASSERT_EQ(0, ring_run(&self->ring));
 	take_reads(&self->cl, self->data, self->first_id, 200, 100);
 	EXPECT_EQ(64, most_ops);
+	EXPECT_EQ(0, server_of(&self->cl)->aio_ops);
 }
 
 TEST_F(aio, holds_a_bounded_memory)
 {
-	self->ring.idle = note_most;
-	self->ring.idle_arg = server_of(&self->cl);
+	note_from_now(self);
 	queue_reads(&self->cl, &self->handle, 100, SFTP_IO_MAX);
 	ASSERT_EQ(0, ring_run(&self->ring));
 	take_reads(&self->cl, self->data, self->first_id, 100, SFTP_IO_MAX);
 	EXPECT_LE(4 << 20, most_bytes);
 	EXPECT_GT((4 << 20) + SFTP_PACKET_MAX, most_bytes);
+}
+
+TEST_F(aio, takes_no_more_than_may_wait)
+{
+	struct client *cl = &self->cl;
+
+	queue_reads(cl, &self->handle, SFTP_AIO_MAX + 10, 10);
+	EXPECT_EQ(SFTP_AIO_MAX, server_of(cl)->aio_ops);
+	EXPECT_EQ(64, server_of(cl)->aio_begun);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	ASSERT_EQ(0, server_of(cl)->aio_ops);
+	take_reads(cl, self->data, self->first_id, FILE_LEN / READ_LEN, 10);
+}
+
+/* Answers come for one file while another's disk gives nothing. */
+TEST_F(aio, a_file_does_not_wait_for_another)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	uint32_t id;
+
+	open_other(cl, "other", self->data, FILE_LEN, &other);
+	self->first_id = cl->req_id + 1;
+	queue_reads(cl, &self->handle, 200, READ_LEN);
+	/* cached: at once */
+	cold = false;
+	id = cl->req_id + 1;
+	queue_reads(cl, &other, 3, READ_LEN);
+	take_reads(cl, self->data, id, 3, READ_LEN);
+	/* or not: it finds room, however many of the first are there */
+	cold = true;
+	server_of(cl)->handles.slot[1].warm = 0;
+	queue_reads(cl, &other, 3, READ_LEN);
+	EXPECT_EQ(203, server_of(cl)->aio_ops);
+	EXPECT_EQ(67, server_of(cl)->aio_begun);
+	EXPECT_FALSE(client_take(cl));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	EXPECT_EQ(0, server_of(cl)->aio_ops);
+}
+
+/* An error is told before the bytes of what was asked for after it. */
+TEST_F(aio, a_status_goes_before_the_data_behind_it)
+{
+	struct client *cl = &self->cl;
+
+	queue_read(cl, &self->handle, FILE_LEN, READ_LEN);
+	queue_reads(cl, &self->handle, 2, READ_LEN);
+	cl->fake.room = 0;
+	ASSERT_EQ(0, ring_run(&self->ring));
+	fake_make_room(&cl->fake, -1);
+	ASSERT_TRUE(client_take(cl));
+	EXPECT_EQ(self->first_id, cl->reply_id);
+	EXPECT_EQ(SSH_FX_EOF, client_status_of(cl));
+	take_reads(cl, self->data, self->first_id + 1, 2, READ_LEN);
+}
+
+/* However many answers there are, none is lost while the peer takes none. */
+TEST_F(aio, many_statuses_wait_for_a_channel_that_takes_none)
+{
+	struct client *cl = &self->cl;
+	uint32_t id;
+	int fd, i;
+
+	/* Every READ fails, and that with a long text. */
+	fd = open("/", O_RDONLY | O_DIRECTORY);
+	ASSERT_LE(0, dup2(fd, server_of(cl)->handles.slot[0].fd));
+	close(fd);
+	for (i = 0; i < SFTP_AIO_MAX - 1; i++)
+		queue_read(cl, &self->handle, FILE_LEN, READ_LEN);
+	fake_arrive_all(&cl->fake);
+	cl->fake.room = 0;
+	for (i = 0; i < 2000; i++) {
+		buf_put_cstring(client_begin(cl, SSH_FXP_STAT), "file");
+		client_queue(cl);
+	}
+	fake_arrive_all(&cl->fake);
+	EXPECT_LE(SFTP_BACKLOG_MAX, server_of(cl)->reply_len);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	ASSERT_FALSE(cl->fake.finished);
+	fake_make_room(&cl->fake, -1);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	id = self->first_id;
+	for (i = 0; client_take(cl); i++)
+		id += cl->reply_id == id;
+	EXPECT_EQ(SFTP_AIO_MAX - 1 + 2000, i);
+	EXPECT_EQ(self->first_id + SFTP_AIO_MAX - 1, id);
+}
+
+static void start_second(FIXTURE_DATA(aio) *self, struct client *cl)
+{
+	struct sftp_options options = { 0 };
+
+	client_start(cl, &options, &self->ring, 0);
+	client_init(cl);
+	ASSERT_EQ(0, chdir(self->cl.dir)); /* both work there */
+}
+
+/* However much other channels have under way. */
+TEST_F(aio, a_channel_has_room_for_one)
+{
+	struct client *cl = &self->cl, cl2;
+	struct client_handle files[8], file2;
+	size_t i;
+
+	start_second(self, &cl2);
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(&cl2, "file", SSH_FXF_READ, &file2));
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		open_other(cl, "other", self->data, FILE_LEN, &files[i]);
+	for (i = 0; i < ARRAY_SIZE(files); i++)
+		queue_reads(cl, &files[i], 100, READ_LEN);
+	EXPECT_GT(130, server_of(cl)->aio_begun);
+	queue_reads(&cl2, &file2, 10, READ_LEN);
+	EXPECT_LE(1, server_of(&cl2)->aio_begun);
+	EXPECT_GT(10, server_of(&cl2)->aio_begun);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(&cl2, self->data, cl2.req_id - 9, 10, READ_LEN);
+	EXPECT_EQ(0, server_of(cl)->aio_ops);
+	client_close(&cl2);
+}
+
+/* The number of a file that was closed may be that of another soon. */
+TEST_F(aio, a_write_goes_to_its_file_after_the_channel_went)
+{
+	struct client *cl = &self->cl, cl2;
+	struct client_handle other;
+
+	start_second(self, &cl2);
+	make_file("other", "other", 5);
+	make_slow(self);
+	queue_write(cl, &self->handle, 0, "12345", 5);
+	fake_arrive_all(&cl->fake);
+	channel_end(&cl->fake.ch);
+	cl->fake.finished = true;
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(&cl2, "other", SSH_FXF_WRITE, &other));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	expect_content("other", 0, "other", 5);
+	expect_content("file", 0, "12345", 5);
+	client_close(&cl2);
+}
+
+TEST_F(aio, a_file_is_written_while_another_is_read)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	uint32_t id;
+
+	open_other(cl, "other", "", 0, &other);
+	id = cl->req_id + 1;
+	queue_reads(cl, &self->handle, 3, READ_LEN);
+	EXPECT_EQ(SSH_FX_OK, client_write(cl, &other, 0, "abc", 3));
+	expect_content("other", 0, "abc", 3);
+	EXPECT_EQ(SSH_FX_OK, client_on_handle(cl, SSH_FXP_CLOSE, &other));
+	EXPECT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "other", SSH_FXF_READ, &other));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(cl, self->data, id, 3, READ_LEN);
+}
+
+/* By another handle it is the same file. */
+TEST_F(aio, a_write_by_another_handle_waits_for_the_reads_before_it)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	uint32_t id;
+
+	ASSERT_EQ(0, link("file", "link"));
+	ASSERT_EQ(SSH_FX_OK,
+		  client_open_file(cl, "link", SSH_FXF_WRITE, &other));
+	id = cl->req_id + 1;
+	queue_reads(cl, &self->handle, 3, READ_LEN);
+	queue_write(cl, &other, 0, "abc", 3);
+	fake_arrive_all(&cl->fake);
+	EXPECT_FALSE(client_take(cl));
+	expect_content("file", 0, self->data, 3);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(cl, self->data, id, 3, READ_LEN);
+	self->first_id = id + 3;
+	take_status(self, 1, SSH_FX_OK);
+	expect_content("file", 0, "abc", 3);
+}
+
+TEST_F(aio, an_open_that_truncates_waits_for_the_reads_before_it)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+
+	queue_reads(cl, &self->handle, 3, READ_LEN);
+	client_fill_open(cl, "file", SSH_FXF_WRITE | SSH_FXF_TRUNC, -1);
+	client_queue(cl);
+	fake_arrive_all(&cl->fake);
+	EXPECT_FALSE(client_take(cl));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(cl, self->data, self->first_id, 3, READ_LEN);
+	ASSERT_TRUE(client_take(cl));
+	EXPECT_EQ(SSH_FX_OK, client_handle_of(cl, &other));
+}
+
+TEST_F(aio, an_open_that_truncates_another_file_does_not)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	uint32_t flags = SSH_FXF_WRITE | SSH_FXF_CREAT | SSH_FXF_TRUNC;
+
+	make_file("other", "abc", 3);
+	queue_reads(cl, &self->handle, 3, READ_LEN);
+	EXPECT_EQ(SSH_FX_OK, client_open_file(cl, "other", flags, &other));
+	EXPECT_EQ(SSH_FX_OK, client_open_file(cl, "new", flags, &other));
+	EXPECT_EQ(SSH_FX_NO_SUCH_FILE,
+		  client_open_file(cl, "no/new", flags, &other));
+	EXPECT_TRUE(file_is("other", "", 0));
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_reads(cl, self->data, self->first_id, 3, READ_LEN);
 }
 
 TEST_F(aio, a_write_waits_for_the_reads_before_it)
@@ -395,59 +681,6 @@ TEST_F(aio, a_cached_file_is_read_at_once_and_seldom_asked_about)
 	ASSERT_EQ(0, ring_run(&self->ring));
 }
 
-/* One is slow; the next are not waited for. */
-static void make_slow(FIXTURE_DATA(aio) *self)
-{
-	slow = true;
-	ASSERT_EQ(SSH_FX_OK, client_write(&self->cl, &self->handle, 0, "s", 1));
-	slow = false;
-	ASSERT_LE(1, in_place);
-	in_place = 0;
-	self->first_id = self->cl.req_id + 1;
-}
-
-static void queue_write(struct client *cl, const struct client_handle *handle,
-			uint64_t off, const void *p, size_t len)
-{
-	client_fill_write(cl, handle, off, p, len);
-	client_queue(cl);
-}
-
-/* @n pieces of @data from @off on, each of READ_LEN */
-static void queue_writes(FIXTURE_DATA(aio) *self, const uint8_t *data,
-			 uint64_t off, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		queue_write(&self->cl, &self->handle, off + i * READ_LEN,
-			    data + i * READ_LEN, READ_LEN);
-	fake_arrive_all(&self->cl.fake);
-}
-
-static void take_status(FIXTURE_DATA(aio) *self, int n, uint32_t status)
-{
-	int i;
-
-	for (i = 0; i < n; i++) {
-		ASSERT_TRUE(client_take(&self->cl));
-		ASSERT_EQ(self->first_id++, self->cl.reply_id);
-		ASSERT_EQ(status, client_status_of(&self->cl));
-	}
-}
-
-static void expect_content(const char *path, uint64_t off, const void *want,
-			   size_t len)
-{
-	uint8_t *have = malloc(len);
-	int fd = open(path, O_RDONLY);
-
-	ASSERT_EQ(len, pread(fd, have, len, off));
-	EXPECT_MEMEQ(want, have, len);
-	close(fd);
-	free(have);
-}
-
 TEST_F(aio, writes_that_are_fast_are_done_in_place)
 {
 	queue_writes(self, self->data + 1, 0, 50);
@@ -530,9 +763,7 @@ TEST_F(aio, what_tells_a_length_waits_for_the_writes_before_it)
 TEST_F(aio, holds_a_bounded_number_of_writes)
 {
 	make_slow(self);
-	self->ring.idle = note_most;
-	self->ring.idle_arg = server_of(&self->cl);
-	most_ops = 0;
+	note_from_now(self);
 	queue_writes(self, self->data, 0, 200);
 	EXPECT_EQ(64, server_of(&self->cl)->aio_ops);
 	ASSERT_EQ(0, ring_run(&self->ring));
@@ -549,8 +780,9 @@ TEST_F(aio, holds_a_bounded_memory_of_writes)
 		queue_write(&self->cl, &self->handle, 0, self->data,
 			    SFTP_IO_MAX);
 	fake_arrive_all(&self->cl.fake);
-	EXPECT_LE(4 << 20, server_of(&self->cl)->aio_bytes);
-	EXPECT_GT((4 << 20) + SFTP_PACKET_MAX, server_of(&self->cl)->aio_bytes);
+	EXPECT_LE(4 << 20, server_of(&self->cl)->handles.slot[0].aio_bytes);
+	EXPECT_GT((4 << 20) + SFTP_PACKET_MAX,
+		  server_of(&self->cl)->handles.slot[0].aio_bytes);
 	ASSERT_EQ(0, ring_run(&self->ring));
 	take_status(self, 40, SSH_FX_OK);
 }
@@ -584,6 +816,52 @@ TEST_F(aio, a_write_that_fails_is_the_one_that_is_told)
 	queue_writes(self, self->data, 0, 1);
 	ASSERT_EQ(0, ring_run(&self->ring));
 	take_status(self, 1, SSH_FX_OK);
+}
+
+TEST_F(aio, a_fast_disk_does_not_wait_for_a_slow_one)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	uint32_t id;
+
+	open_other(cl, "other", "", 0, &other);
+	make_slow(self);
+	server_of(cl)->handles.slot[1].file.dev++;
+	queue_writes(self, self->data + 1, 0, 3);
+	id = cl->req_id + 1;
+	EXPECT_EQ(SSH_FX_OK, client_write(cl, &other, 0, "abc", 3));
+	queue_read(cl, &other, 1, 2);
+	EXPECT_EQ(id + 1, cl->req_id);
+	cold = false;
+	fake_arrive_all(&cl->fake);
+	ASSERT_TRUE(client_take(cl));
+	EXPECT_EQ(id + 1, cl->reply_id);
+	EXPECT_EQ(3, server_of(cl)->aio_ops);
+	ASSERT_EQ(0, ring_run(&self->ring));
+	take_status(self, 3, SSH_FX_OK);
+}
+
+TEST_F(aio, two_slow_disks_are_both_slow)
+{
+	struct client *cl = &self->cl;
+	struct client_handle other;
+	int i;
+
+	open_other(cl, "other", "", 0, &other);
+	server_of(cl)->handles.slot[1].file.dev++;
+	make_slow(self);
+	slow = true;
+	EXPECT_EQ(SSH_FX_OK, client_write(cl, &other, 0, "x", 1));
+	slow = false;
+	in_place = 0;
+	self->first_id = cl->req_id + 1;
+	for (i = 0; i < 20; i++) {
+		queue_write(cl, i % 2 ? &other : &self->handle, i, "x", 1);
+		fake_arrive_all(&cl->fake);
+		ASSERT_EQ(0, ring_run(&self->ring));
+	}
+	EXPECT_EQ(0, in_place);
+	take_status(self, 20, SSH_FX_OK);
 }
 
 TEST_F(aio, slow_writes_append)

@@ -189,24 +189,39 @@ static inline void client_init(struct client *cl)
 	ASSERT_EQ(3, cl->reply_id); /* the version stands there */
 }
 
-static inline uint32_t client_open_mode(struct client *cl, const char *path,
-					uint32_t pflags, int mode,
+/* The handle an answer holds, or its status. */
+static inline uint32_t client_handle_of(struct client *cl,
 					struct client_handle *handle)
 {
-	struct buf *req = client_begin(cl, SSH_FXP_OPEN);
 	const uint8_t *p;
+
+	if (cl->type != SSH_FXP_HANDLE)
+		return client_status_of(cl);
+	ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &handle->len));
+	ASSERT_LE(handle->len, sizeof(handle->str));
+	memcpy(handle->str, p, handle->len);
+	return SSH_FX_OK;
+}
+
+static inline void client_fill_open(struct client *cl, const char *path,
+				    uint32_t pflags, int mode)
+{
+	struct buf *req = client_begin(cl, SSH_FXP_OPEN);
 
 	buf_put_cstring(req, path);
 	buf_put_u32(req, pflags);
 	buf_put_u32(req, mode < 0 ? 0 : SSH_FILEXFER_ATTR_PERMISSIONS);
 	if (mode >= 0)
 		buf_put_u32(req, mode);
-	if (client_call(cl) != SSH_FXP_HANDLE)
-		return client_status_of(cl);
-	ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &handle->len));
-	ASSERT_LE(handle->len, sizeof(handle->str));
-	memcpy(handle->str, p, handle->len);
-	return SSH_FX_OK;
+}
+
+static inline uint32_t client_open_mode(struct client *cl, const char *path,
+					uint32_t pflags, int mode,
+					struct client_handle *handle)
+{
+	client_fill_open(cl, path, pflags, mode);
+	client_call(cl);
+	return client_handle_of(cl, handle);
 }
 
 static inline uint32_t client_open_file(struct client *cl, const char *path,
@@ -219,15 +234,9 @@ static inline uint32_t client_open_file(struct client *cl, const char *path,
 static inline uint32_t client_opendir(struct client *cl, const char *path,
 				      struct client_handle *handle)
 {
-	const uint8_t *p;
-
 	buf_put_cstring(client_begin(cl, SSH_FXP_OPENDIR), path);
-	if (client_call(cl) != SSH_FXP_HANDLE)
-		return client_status_of(cl);
-	ASSERT_EQ(0, buf_get_string(&cl->reply, &p, &handle->len));
-	ASSERT_LE(handle->len, sizeof(handle->str));
-	memcpy(handle->str, p, handle->len);
-	return SSH_FX_OK;
+	client_call(cl);
+	return client_handle_of(cl, handle);
 }
 
 /* A request that has but a handle. */

@@ -165,6 +165,42 @@ ls -l $far/disk" || tap_fail "the connection ends"
 	rm "$image" "$near/file"
 }
 
+# Nothing comes from a disk for a while, and hundreds of READs wait for it.
+test_waits_for_no_other_disk()
+{
+	local image=$scratch/image name=kssh-still loop want
+
+	has_images || return 0
+	python3 -c 'import paramiko' 2>/dev/null ||
+		{ tap_skip "no paramiko"; return; }
+	command -v dmsetup >/dev/null || { tap_skip "no dmsetup"; return; }
+	modprobe -q dm-mod
+	export DM_DISABLE_UDEV=1
+	truncate -s 32M "$image"
+	loop=$(losetup -f --show "$image")
+	tap_ok dmsetup dmsetup create "$name" --table \
+		"0 $((32 * 2048)) linear $loop 0"
+	mkfs.ext4 -q -F -O ^has_journal "/dev/mapper/$name"
+	mount_on "$far/disk" "/dev/mapper/$name"
+	make_data "$far/disk/file" 16
+	make_data "$far/other" 4
+	want="$(sum <"$far/other") other
+4194304 new
+$(sum <"$far/disk/file") still"
+	unmount "$far/disk"
+	mount_on "$far/disk" -o ro "/dev/mapper/$name"
+	out=$(timeout "$hang" python3 "$here/paramiko_stall.py" "$port" \
+		"$user" "$scratch/id" "$far/disk/file" "$far/other" \
+		"$far/new" "$name" 2>&1)
+	tap_is "$out" "$want" "what was read, in this order"
+	dmsetup resume "$name"
+	tap_same "$far/other" "$far/new.2"
+	unmount "$far/disk"
+	tap_ok remove dmsetup remove "$name"
+	losetup -d "$loop"
+	rm "$image" "$far/other" "$far/new.2"
+}
+
 test_tells_of_a_quota()
 {
 	local image=$scratch/image

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include "file/sftp_server.h"
 
@@ -61,8 +62,11 @@ static int open_handle(struct sftp *sftp, uint32_t req_id, const char *path,
 	}
 	handle->fd = fd;
 	handle->open_flags = flags;
-	handle->regular = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	if (fstat(fd, &st))
+		memset(&st, 0, sizeof(st));
+	handle->regular = S_ISREG(st.st_mode);
 	handle->small = handle->regular && st.st_size <= SFTP_SMALL_MAX;
+	handle->file = (struct sftp_file){ st.st_dev, st.st_ino };
 	handle->seekable = handle->regular || lseek(fd, 0, SEEK_CUR) >= 0;
 	sftp_log_open(sftp, handle, path, mode);
 	return sftp_reply_handle(sftp, req_id, handle);
@@ -121,7 +125,7 @@ int sftp_fsync(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	err = sftp_handle_get(sftp, req, &handle);
 	if (err)
 		return err;
-	if (sftp->ring && !sftp_aio_fsync(sftp, req_id, handle->fd))
+	if (sftp->ring && !sftp_aio_fsync(sftp, req_id, handle))
 		return SFTP_ANSWERED;
 	return fsync(handle->fd) ? -errno : 0;
 }

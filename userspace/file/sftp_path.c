@@ -27,7 +27,7 @@ static char *join(const char *dir, const char *name)
  * draft 6.2: "An empty path name is valid, and it refers to the user's default
  * directory"
  */
-int sftp_path_get(struct sftp *sftp, struct buf *req, char **path)
+int sftp_path_get(const struct sftp *sftp, struct buf *req, char **path)
 {
 	char *name;
 	int err;

@@ -19,9 +19,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define FRAME_HDR_LEN		5	/* length and type */
-#define REQUEST_HDR_LEN		9	/* and id */
-#define WRITE_HANDLE_OFF	13	/* and length of the handle */
+#define WRITE_HANDLE_OFF	(SFTP_REQUEST_HDR_LEN + 4)
 #define WRITE_REST_LEN		12	/* offset and length of the data */
 
 /* wait(2) status of a server that gave up */
@@ -157,8 +155,7 @@ static void empty(struct buf *buf)
 		buf_reset(buf);
 }
 
-/* 0: no answer is left; -EAGAIN; other -errno: dead */
-static int push_replies(struct sftp *sftp, unsigned int flags)
+int sftp_push_replies(struct sftp *sftp, unsigned int flags)
 {
 	int err;
 
@@ -179,7 +176,7 @@ static int push_replies(struct sftp *sftp, unsigned int flags)
 /* Nothing can be taken: let all answers go. */
 static int go_idle(struct sftp *sftp)
 {
-	int err = push_replies(sftp, 0);
+	int err = sftp_push_replies(sftp, 0);
 
 	if (!err && sftp->held) {
 		sftp->held = false;
@@ -194,7 +191,7 @@ static int push_output(struct sftp *sftp)
 	int err;
 
 	if (sftp->read.active) {
-		err = push_replies(sftp, CHANNEL_MORE);
+		err = sftp_push_replies(sftp, CHANNEL_MORE);
 		if (!err)
 			err = sftp_read_go(sftp);
 		if (err)
@@ -214,7 +211,7 @@ static int push_output(struct sftp *sftp)
 	if (sftp->reply_len < SFTP_GATHER_OUT &&
 	    sftp->gathered < SFTP_GATHER_IN)
 		return 0;
-	err = push_replies(sftp, 0);
+	err = sftp_push_replies(sftp, 0);
 	if (err == -EAGAIN && sftp->reply_len < SFTP_BACKLOG_MAX)
 		return 0;
 	return err;
@@ -278,7 +275,7 @@ static int dispatch(struct sftp *sftp, const uint8_t *p, size_t len)
 	int err;
 
 	sftp->body_left = 4 + kssh_get_be32(p) - len;
-	buf_ref(&req, p + FRAME_HDR_LEN, len - FRAME_HDR_LEN);
+	buf_ref(&req, p + SFTP_FRAME_HDR_LEN, len - SFTP_FRAME_HDR_LEN);
 	if (p[4] == SSH_FXP_INIT || !sftp->version) {
 		if (p[4] != SSH_FXP_INIT || sftp->version)
 			return -EPROTO;
@@ -305,7 +302,7 @@ static size_t write_need(const uint8_t *p, size_t have, size_t frame)
 	uint32_t handle_len;
 
 	if (have >= WRITE_HANDLE_OFF) {
-		handle_len = kssh_get_be32(p + REQUEST_HDR_LEN);
+		handle_len = kssh_get_be32(p + SFTP_REQUEST_HDR_LEN);
 		if (handle_len <= SFTP_HANDLE_STR_MAX)
 			need += handle_len + WRITE_REST_LEN;
 	}
@@ -323,12 +320,12 @@ static ssize_t frame_need(const uint8_t *p, size_t have)
 	uint32_t len;
 
 	if (have < 4)
-		return FRAME_HDR_LEN;
+		return SFTP_FRAME_HDR_LEN;
 	len = kssh_get_be32(p);
 	if (!len || len > SFTP_MSG_MAX)
 		return -EMSGSIZE;
-	if (have < FRAME_HDR_LEN)
-		return FRAME_HDR_LEN;
+	if (have < SFTP_FRAME_HDR_LEN)
+		return SFTP_FRAME_HDR_LEN;
 	if (p[4] == SSH_FXP_WRITE)
 		return write_need(p, have, 4 + len);
 	return 4 + len;
@@ -339,7 +336,7 @@ static ssize_t assemble(struct sftp *sftp, const uint8_t *p, size_t n)
 {
 	struct buf *in = &sftp->in;
 	size_t have = buf_len(in);
-	ssize_t need = FRAME_HDR_LEN;
+	ssize_t need = SFTP_FRAME_HDR_LEN;
 	int err;
 
 	if (have)
@@ -381,20 +378,6 @@ static ssize_t take_input(struct sftp *sftp, const uint8_t *p, size_t n)
 	return err ? err : need;
 }
 
-/* Must what begins or goes on at @p wait for file I/O under way? */
-static bool must_wait(const struct sftp *sftp, const uint8_t *p, size_t n)
-{
-	size_t have = buf_len(&sftp->in);
-
-	if (!sftp->aio_ops || sftp->write.active)
-		return false;
-	if (have >= FRAME_HDR_LEN)
-		return sftp_aio_blocks(sftp, buf_data(&sftp->in)[4]);
-	if (have + n >= FRAME_HDR_LEN)
-		return sftp_aio_blocks(sftp, p[4 - have]);
-	return false;
-}
-
 /* 0: end of file; -EAGAIN: nothing to do now; other -errno: broken off */
 static int serve(struct sftp *sftp)
 {
@@ -411,7 +394,7 @@ static int serve(struct sftp *sftp)
 		n = sftp->input_none ? -EAGAIN : channel_peek(sftp->ch, &p);
 		if (!n)
 			sftp_write_end(sftp);
-		if (n > 0 ? must_wait(sftp, p, n) : !n && sftp->aio_ops)
+		if (n > 0 ? sftp_must_wait(sftp, p, n) : !n && sftp->aio_ops)
 			n = -EAGAIN;
 		if (n <= 0) {
 			err = go_idle(sftp);
@@ -542,6 +525,7 @@ int sftp_start(struct channel *ch, const struct sftp_options *options)
 	buf_init(&sftp->in, 4 + SFTP_MSG_MAX);
 	buf_init(&sftp->reply, SFTP_BACKLOG_MAX + SFTP_REPLY_MAX);
 	sftp_handles_init(&sftp->handles);
+	sftp_aio_init(sftp);
 	shield_from(SIGXFSZ);
 	shield_from(SIGPIPE);
 	channel_set_consumer(ch, &consumer, sftp);

@@ -130,8 +130,14 @@ int sftp_read(struct sftp *sftp, uint32_t req_id, struct buf *req)
 	/* Nothing asked for is nothing given, not end of file. */
 	if (!rd->handle->regular || !rd->len)
 		return read_copied(sftp, rd, SFTP_SPECIAL_MAX);
-	if (sftp_aio_wants(sftp, rd) && !sftp_aio_read(sftp, rd))
-		return SFTP_ANSWERED;
+	if (sftp_aio_wants(sftp, rd)) {
+		err = sftp_aio_read(sftp, rd);
+		if (!err)
+			return SFTP_ANSWERED;
+		/* Without memory it is read at once, but not past others. */
+		if (rd->handle->aio_ops)
+			return err;
+	}
 	if (rd->handle->small)
 		return read_copied(sftp, rd, SFTP_SMALL_MAX);
 	rd->active = true;

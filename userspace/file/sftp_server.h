@@ -36,7 +36,9 @@
 #define SFTP_SPECIAL_MAX	(32 * 1024)
 /* A file that is no larger when opened is cheaper copied than spliced. */
 #define SFTP_SMALL_MAX		(16 * 1024)
-#define SFTP_DATA_HDR_LEN	13	/* length, type, id, data length */
+#define SFTP_FRAME_HDR_LEN	5	/* length and type */
+#define SFTP_REQUEST_HDR_LEN	9	/* and id */
+#define SFTP_DATA_HDR_LEN	13	/* and data length */
 
 #define SFTP_HANDLE_LEN		8	/* slot and generation, both be32 */
 #define SFTP_HANDLE_STR_MAX	256	/* the draft's limit, 6.2 */
@@ -46,6 +48,12 @@ enum sftp_handle_kind {
 	SFTP_HANDLE_FREE,
 	SFTP_HANDLE_FILE,
 	SFTP_HANDLE_DIR,
+};
+
+/* Two handles, or a handle and a name, may be of one file. */
+struct sftp_file {
+	dev_t dev;
+	ino_t ino;
 };
 
 /**
@@ -62,7 +70,13 @@ enum sftp_handle_kind {
  * @name: for the log, NULL: nothing is logged
  * @bytes_read: so far
  * @bytes_written: so far
+ * @file: which it is
  * @warm: how often in a row what was asked for was in the page cache
+ * @aio_ops: operations not answered
+ * @aio_begun: of those, how many have room: are under way or done
+ * @aio_bytes: memory that these hold
+ * @aio_next: place in the order of the next operation
+ * @aio_turn: place of the one to be answered next
  */
 struct sftp_handle {
 	enum sftp_handle_kind kind;
@@ -77,7 +91,13 @@ struct sftp_handle {
 	char *name;
 	uint64_t bytes_read;
 	uint64_t bytes_written;
+	struct sftp_file file;
 	unsigned int warm;
+	unsigned int aio_ops;
+	unsigned int aio_begun;
+	size_t aio_bytes;
+	uint32_t aio_next;
+	uint32_t aio_turn;
 };
 
 struct sftp_handles {
@@ -99,6 +119,21 @@ struct sftp_attrs {
 	uint32_t perm;
 	uint32_t atime;
 	uint32_t mtime;
+};
+
+/* A disk that was slow: so many WRITEs to it are still done by io_uring. */
+#define SFTP_SLOW_DISKS		4
+struct sftp_slow {
+	dev_t dev;
+	unsigned int writes;
+};
+
+/* What io_uring does for requests */
+enum sftp_aio_kind {
+	SFTP_AIO_READ,
+	SFTP_AIO_WRITE,
+	SFTP_AIO_FSYNC,
+	SFTP_AIO_KINDS,
 };
 
 /* A READ, from its request until its DATA is taken by the channel. */
@@ -257,11 +292,14 @@ struct sftp_owner {
  * @reply_len: end of the last one that is complete
  * @gathered: bytes of requests taken since @reply was empty
  * @work: what jobs have done in this turn of the loop
- * @slow_writes: so many WRITEs are still to be done by io_uring
- * @aio_ops: operations under way or done and not answered
- * @aio_writes: of those the WRITEs
- * @aio_done: of those done
- * @aio_bytes: memory that they hold
+ * @slow: disks that were slow
+ * @aio: operations not answered, in the order of their requests
+ * @aio_end: where the next is linked
+ * @aio_ops: how many
+ * @aio_kinds: of those, how many of each kind
+ * @aio_begun: of those, how many have room: are under way or done
+ * @aio_done: of those, how many are done
+ * @aio_news: one has ended since answers were looked for
  */
 struct sftp {
 	struct channel *ch;
@@ -284,11 +322,14 @@ struct sftp {
 	struct buf reply;
 	size_t reply_len;
 	size_t gathered;
-	unsigned int slow_writes;
+	struct sftp_slow slow[SFTP_SLOW_DISKS];
+	struct sftp_aio *aio;
+	struct sftp_aio **aio_end;
 	unsigned int aio_ops;
-	unsigned int aio_writes;
+	unsigned int aio_kinds[SFTP_AIO_KINDS];
+	unsigned int aio_begun;
 	unsigned int aio_done;
-	size_t aio_bytes;
+	bool aio_news;
 	struct sftp_read read;
 	struct sftp_write write;
 	size_t work;
@@ -319,6 +360,8 @@ int sftp_reply_end(struct sftp *sftp);
 void sftp_reply_patch(struct sftp *sftp, size_t pos, uint32_t v);
 /* Drop the last @n bytes of the answer being made. */
 void sftp_reply_trim(struct sftp *sftp, size_t n);
+/* 0: no answer is left in sftp->reply; -EAGAIN; other -errno: dead */
+int sftp_push_replies(struct sftp *sftp, unsigned int flags);
 /* Flags of the next answer: may its packet wait for one behind it? */
 unsigned int sftp_tx_flags(struct sftp *sftp);
 /* Something has come that may let the server go on; it may be gone after. */
@@ -383,30 +426,46 @@ void sftp_fill_data_hdr(uint8_t hdr[SFTP_DATA_HDR_LEN], uint32_t req_id,
 int sftp_read_go(struct sftp *sftp);
 
 /* sftp_aio.c */
-/* Would this READ wait for a disk? */
+void sftp_aio_init(struct sftp *sftp);
+/* Would this READ wait for a disk, or has it others before it? */
 bool sftp_aio_wants(struct sftp *sftp, const struct sftp_read *rd);
-/* Begin; answered when it is done. 0 or -ENOMEM. */
+/* It begins when there is room; answered when it is done. 0 or -ENOMEM. */
 int sftp_aio_read(struct sftp *sftp, const struct sftp_read *rd);
 /* A WRITE has taken so long, nanoseconds. */
-void sftp_aio_wrote(struct sftp *sftp, uint64_t ns);
+void sftp_aio_wrote(struct sftp *sftp, const struct sftp_handle *handle,
+		    uint64_t ns);
 /* Nanoseconds, to a few milliseconds. */
 uint64_t sftp_aio_now(void);
 /* Is a WRITE to be gathered, and done meanwhile? */
-bool sftp_aio_wants_write(const struct sftp *sftp,
-			  const struct sftp_handle *handle);
+bool sftp_aio_wants_write(struct sftp *sftp, const struct sftp_handle *handle);
 /* sftp->write.aio for @len > 0 bytes; 0 or -ENOMEM. */
 int sftp_aio_write(struct sftp *sftp, uint32_t len);
 /* The next @n bytes of it; with the last of them it begins. */
 void sftp_aio_gather(struct sftp_aio *aio, const uint8_t *p, size_t n);
 /* One that is not under way: answered, or no more of its data comes. */
 void sftp_aio_free(struct sftp_aio *aio);
-int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id, int fd);
-/* Must a request of this type wait until what is under way is done? */
-bool sftp_aio_blocks(const struct sftp *sftp, uint8_t type);
+int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id,
+		   struct sftp_handle *handle);
+/* May one more begin now? */
+bool sftp_aio_has_room(const struct sftp *sftp,
+		       const struct sftp_handle *handle);
+/* Is there one of this kind, of @file if not NULL, but not by @except? */
+bool sftp_aio_any(const struct sftp *sftp, enum sftp_aio_kind kind,
+		  const struct sftp_file *file,
+		  const struct sftp_handle *except);
 /* Answer what is done. 0; -EAGAIN; other -errno: dead. */
 int sftp_aio_push(struct sftp *sftp);
 /* The server goes; what is under way ends by itself. */
 void sftp_aio_exit(struct sftp *sftp);
+
+/* sftp_order.c */
+/* Operations that a client may have under way or waiting for their turn. */
+#define SFTP_AIO_MAX		1024
+/*
+ * Must the request that begins at @p, or goes on there, wait for operations
+ * under way? sftp->in holds what came of it before.
+ */
+bool sftp_must_wait(struct sftp *sftp, const uint8_t *p, size_t n);
 
 /* sftp_write.c */
 int sftp_write(struct sftp *sftp, uint32_t req_id, struct buf *req);
@@ -446,7 +505,7 @@ int sftp_rmdir(struct sftp *sftp, uint32_t req_id, struct buf *req);
 
 /* sftp_path.c */
 /* Parse a name; relative ones get the start directory. Freed by the caller. */
-int sftp_path_get(struct sftp *sftp, struct buf *req, char **path);
+int sftp_path_get(const struct sftp *sftp, struct buf *req, char **path);
 /* The last component need not exist. 0 or -errno; freed by the caller. */
 int sftp_path_resolve(const char *path, char **resolved);
 /* One name, without attributes. */

@@ -35,7 +35,7 @@ static void store_timed(struct sftp *sftp, const uint8_t *p, size_t n)
 	uint64_t since = sftp_aio_now();
 
 	wr->err = store(wr, p, n);
-	sftp_aio_wrote(sftp, sftp_aio_now() - since);
+	sftp_aio_wrote(sftp, wr->handle, sftp_aio_now() - since);
 	if (wr->err)
 		return;
 	sftp->bytes_received += n;

@@ -138,6 +138,12 @@ void ring_fsync(struct ring *ring, struct ring_op *op, int fd)
 	submit_op(ring, op, sqe);
 }
 
+void ring_submit(struct ring *ring)
+{
+	if (!ring->use_poll)
+		(void)io_uring_submit(&ring->uring);
+}
+
 void ring_timeout(struct ring *ring, struct ring_op *op,
 		  struct __kernel_timespec *ts)
 {

@@ -80,6 +80,8 @@ void ring_read(struct ring *ring, struct ring_op *op, int fd, void *buf,
 void ring_write(struct ring *ring, struct ring_op *op, int fd, const void *buf,
 		size_t len, uint64_t off);
 void ring_fsync(struct ring *ring, struct ring_op *op, int fd);
+/* What was asked for holds its file from now on: its number may be closed. */
+void ring_submit(struct ring *ring);
 /* Completes with -ETIME; @ts must live until then. */
 void ring_timeout(struct ring *ring, struct ring_op *op,
 		  struct __kernel_timespec *ts);
