@@ -1,50 +1,13 @@
 // SPDX-License-Identifier: MIT
 /* SFTP while disks are slow: what waits for what, and who is answered. */
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <sys/uio.h>
 #include "lib/mem.h"
 #include "sftp_client.h"
+#include "slow_disk.h"
 #include "stream/ring.h"
 
 #define FILE_LEN	(1024 * 1024)
 #define READ_LEN	4096
-
-/* In front of libc's: the page cache has what the test says. */
-static bool cold;
-static unsigned int asked;
-
-ssize_t preadv2(int fd, const struct iovec *iov, int n, off_t off, int flags)
-{
-	asked++;
-	if (cold) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return preadv(fd, iov, n, off);
-}
-
-/* And the disk is so slow, by the clock that the server looks at. */
-static bool slow;
-static unsigned int in_place;
-static time_t clock_s;
-
-int clock_gettime(clockid_t id, struct timespec *ts)
-{
-	if (id != CLOCK_MONOTONIC_COARSE)
-		return syscall(SYS_clock_gettime, id, ts);
-	*ts = (struct timespec){ .tv_sec = clock_s };
-	return 0;
-}
-
-ssize_t pwrite(int fd, const void *p, size_t n, off_t off)
-{
-	struct iovec iov = { .iov_base = (void *)p, .iov_len = n };
-
-	in_place++;
-	clock_s += slow;
-	return pwritev(fd, &iov, 1, off);
-}
 
 FIXTURE(aio)
 {

@@ -90,6 +90,18 @@ static inline void client_close(struct client *cl)
 	nftw(cl->dir, client_remove, 16, FTW_DEPTH | FTW_PHYS);
 }
 
+/* All has been taken on either side: what has passed is forgotten. */
+static inline void client_rewind(struct client *cl)
+{
+	ASSERT_EQ(cl->fake.in_len, cl->fake.in_off);
+	ASSERT_EQ(cl->fake.out_len, cl->taken);
+	cl->fake.in_len = 0;
+	cl->fake.in_ready = 0;
+	cl->fake.in_off = 0;
+	cl->fake.out_len = 0;
+	cl->taken = 0;
+}
+
 /* ---- requests ---- */
 
 static inline struct buf *client_begin(struct client *cl, uint8_t type)
