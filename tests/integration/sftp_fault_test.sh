@@ -130,6 +130,8 @@ test_tells_of_a_read_that_fails()
 	# Nothing is mapped at 0, and reading there is EIO.
 	"${as[@]}" sleep 1000 &
 	pid=$!
+	# Before it is the user's, its memory is nobody else's.
+	wait_until grep -q sleep "/proc/$pid/comm"
 	sftp_batch "-get /proc/$pid/mem $near/mem
 pwd" || tap_fail "the connection ends"
 	tap_has "$out" 'read remote .*: Failure'
