@@ -431,7 +431,7 @@ int sftp_aio_fsync(struct sftp *sftp, uint32_t req_id,
 	if (!aio)
 		return -ENOMEM;
 	(void)begin(aio); /* it needs no memory */
-	ring_fsync(sftp->ring, &aio->op, aio->fd);
+	go_on(aio);
 	return 0;
 }
 

@@ -15,8 +15,7 @@
 #include "core/core.h"
 #include "file/sftp_server.h"
 
-#define HANDLE_OFF	(SFTP_REQUEST_HDR_LEN + 4)
-#define HEAD_LEN	(HANDLE_OFF + SFTP_HANDLE_LEN)
+#define HEAD_LEN	(SFTP_HANDLE_OFF + SFTP_HANDLE_LEN)
 
 static bool is_any(struct sftp *sftp, enum sftp_aio_kind kind)
 {
@@ -118,9 +117,9 @@ static bool truncates(struct sftp *sftp, const uint8_t *p, size_t n,
 		      const uint8_t *head, size_t have)
 {
 	size_t before = buf_len(&sftp->in);
-	size_t off = HANDLE_OFF + 3; /* of the last byte of pflags */
+	size_t off = SFTP_HANDLE_OFF + 3; /* of the last byte of pflags */
 
-	if (have < HANDLE_OFF)
+	if (have < SFTP_HANDLE_OFF)
 		return false;
 	off += kssh_get_be32(head + SFTP_REQUEST_HDR_LEN); /* the name */
 	if (off >= before + n)
@@ -192,7 +191,7 @@ bool sftp_must_wait(struct sftp *sftp, const uint8_t *p, size_t n)
 	if (have < HEAD_LEN ||
 	    kssh_get_be32(head + SFTP_REQUEST_HDR_LEN) != SFTP_HANDLE_LEN)
 		return false;
-	handle = sftp_handle_find(&sftp->handles, head + HANDLE_OFF,
+	handle = sftp_handle_find(&sftp->handles, head + SFTP_HANDLE_OFF,
 				  SFTP_HANDLE_LEN);
 	return handle && waits_by_handle(sftp, type, handle);
 }

@@ -19,7 +19,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-#define WRITE_HANDLE_OFF	(SFTP_REQUEST_HDR_LEN + 4)
 #define WRITE_REST_LEN		12	/* offset and length of the data */
 
 /* wait(2) status of a server that gave up */
@@ -298,10 +297,10 @@ static int dispatch(struct sftp *sftp, const uint8_t *p, size_t len)
 /* Bytes of a WRITE in front of its data; see frame_need(). */
 static size_t write_need(const uint8_t *p, size_t have, size_t frame)
 {
-	size_t need = WRITE_HANDLE_OFF;
+	size_t need = SFTP_HANDLE_OFF;
 	uint32_t handle_len;
 
-	if (have >= WRITE_HANDLE_OFF) {
+	if (have >= SFTP_HANDLE_OFF) {
 		handle_len = kssh_get_be32(p + SFTP_REQUEST_HDR_LEN);
 		if (handle_len <= SFTP_HANDLE_STR_MAX)
 			need += handle_len + WRITE_REST_LEN;

@@ -38,7 +38,8 @@
 #define SFTP_SMALL_MAX		(16 * 1024)
 #define SFTP_FRAME_HDR_LEN	5	/* length and type */
 #define SFTP_REQUEST_HDR_LEN	9	/* and id */
-#define SFTP_DATA_HDR_LEN	13	/* and data length */
+#define SFTP_HANDLE_OFF		13	/* and length of the handle */
+#define SFTP_DATA_HDR_LEN	13	/* of DATA: and data length */
 
 #define SFTP_HANDLE_LEN		8	/* slot and generation, both be32 */
 #define SFTP_HANDLE_STR_MAX	256	/* the draft's limit, 6.2 */
