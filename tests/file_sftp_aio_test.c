@@ -781,15 +781,20 @@ TEST_F(aio, a_write_that_fails_is_the_one_that_is_told)
 	take_status(self, 1, SSH_FX_OK);
 }
 
+static void open_on_other_disk(struct client *cl, struct client_handle *handle)
+{
+	open_other(cl, "other", "", 0, handle);
+	server_of(cl)->handles.slot[1].file.dev++;
+}
+
 TEST_F(aio, a_fast_disk_does_not_wait_for_a_slow_one)
 {
 	struct client *cl = &self->cl;
 	struct client_handle other;
 	uint32_t id;
 
-	open_other(cl, "other", "", 0, &other);
+	open_on_other_disk(cl, &other);
 	make_slow(self);
-	server_of(cl)->handles.slot[1].file.dev++;
 	queue_writes(self, self->data + 1, 0, 3);
 	id = cl->req_id + 1;
 	EXPECT_EQ(SSH_FX_OK, client_write(cl, &other, 0, "abc", 3));
@@ -810,8 +815,7 @@ TEST_F(aio, two_slow_disks_are_both_slow)
 	struct client_handle other;
 	int i;
 
-	open_other(cl, "other", "", 0, &other);
-	server_of(cl)->handles.slot[1].file.dev++;
+	open_on_other_disk(cl, &other);
 	make_slow(self);
 	slow = true;
 	EXPECT_EQ(SSH_FX_OK, client_write(cl, &other, 0, "x", 1));
